@@ -1,0 +1,2 @@
+//! The `cxtract` program.
+fn main() {}

@@ -1,0 +1,83 @@
+//! What the outside sees of a running extraction.
+
+use serde::Serialize;
+
+use super::{ExtractionId, ReportName, TenantName, Timestamp};
+
+/// Where an extraction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReportState {
+    /// Waits for its turn.
+    Queued,
+    /// The query is accepted; the first poll is due.
+    Submitted,
+    /// The tenant is working on the query.
+    Polling,
+    /// Pages are coming in.
+    Fetching,
+    /// Delivered.
+    Complete,
+    /// Can't go on now.
+    Parked,
+    /// Failed for good.
+    Failed,
+}
+
+impl ReportState {
+    /// The word for it in events, tables and the state store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Submitted => "submitted",
+            Self::Polling => "polling",
+            Self::Fetching => "fetching",
+            Self::Complete => "complete",
+            Self::Parked => "parked",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What an extraction is held up by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitReason {
+    /// The tenant asked for a pause; the status code it did so with.
+    ToldToWait(u16),
+    /// The circuit breaker is open; the last error.
+    BreakerOpen(String),
+    /// The next poll is due then.
+    NextPoll,
+    /// A request is tried again then; the last error.
+    Retry(String),
+    /// The host paused it.
+    Paused,
+}
+
+/// The newest snapshot of one extraction. Each one is complete in itself: a slow
+/// subscriber misses steps, never facts.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Which extraction of this engine.
+    pub extraction: ExtractionId,
+    /// Its report.
+    pub report: ReportName,
+    /// Its tenant.
+    pub tenant: TenantName,
+    /// Where it stands.
+    pub state: ReportState,
+    /// Pages written.
+    pub n_pages: u64,
+    /// Pages expected, where counts allow a guess. Never decides anything.
+    pub n_pages_expected: Option<u64>,
+    /// Rows written.
+    pub n_rows: u64,
+    /// Bytes written.
+    pub n_bytes: u64,
+    /// What it waits for, if it does.
+    pub waiting: Option<(WaitReason, Timestamp)>,
+    /// A remark for people: the reason of an end, a warning.
+    pub message: Option<String>,
+    /// When this was true.
+    pub at: Timestamp,
+}
