@@ -1,9 +1,9 @@
 //! A disk in memory that can lose its power.
 //!
 //! It keeps two truths apart: what a reader sees now, and what would still be there after a power cut. Bytes
-//! cross over at `sync_data`, names at `sync_dir`; un-synced changes of names survive only in the order in which
-//! they were made, as on a journalled file system. Every operation has a number, and the same calls with the
-//! same seed always end the same way. Directories, once made, are durable: nothing here tests that.
+//! cross over at `sync_data`, names at `sync_dir`; of the un-synced changes of names each may survive without the
+//! others, which is harsher than most file systems. Every operation has a number, and the same calls with the same
+//! seed always end the same way. Directories, once made, are durable: nothing here tests that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -134,14 +134,16 @@ impl SimDisk {
             _ => None,
         };
         let journal = std::mem::take(&mut inner.journal);
-        let n_kept = match (survival, &mut draw) {
-            (Survival::Least, _) => 0,
-            (_, Some(rng)) => rng.usize(0..=journal.len()),
-            _ => journal.len(),
-        };
         let mut names = std::mem::take(&mut inner.durable_names);
-        for change in journal.into_iter().take(n_kept) {
-            change.apply(&mut names);
+        for change in journal {
+            let survives = match (survival, &mut draw) {
+                (Survival::Least, _) => false,
+                (_, Some(rng)) => rng.bool(),
+                _ => true,
+            };
+            if survives {
+                change.apply(&mut names);
+            }
         }
         for inode in names.values() {
             inode.bytes.lock().settle(survival, draw.as_mut());
