@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::PageNumber;
+use super::{PageNumber, QueryId};
 
 /// A point in one file: its offset, and the CRC32 of all bytes before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,9 @@ pub struct Position {
     /// Which part of a split report is being read, from 0; always 0 without a split.
     #[serde(default)]
     pub part: u32,
+    /// The query that this part's pages come from, so that rows of two queries are never joined.
+    #[serde(default)]
+    pub query_id: Option<QueryId>,
     /// The first page of that part which is not in the output.
     pub next_page: PageNumber,
     /// Rows in the output; the header isn't one.
@@ -51,13 +54,30 @@ pub struct Position {
 impl Position {
     /// The position before anything is written.
     pub fn start() -> Self {
-        Self { part: 0, next_page: PageNumber::FIRST, n_rows: 0, output: FileMark::START, sides: BTreeMap::new() }
+        Self {
+            part: 0,
+            query_id: None,
+            next_page: PageNumber::FIRST,
+            n_rows: 0,
+            output: FileMark::START,
+            sides: BTreeMap::new(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_position_reads_back_as_it_was_stored() {
+        let sides = BTreeMap::from([("rejects".to_owned(), FileMark { offset: 5, crc32: 6 })]);
+        let query_id = Some(QueryId::new("q-1"));
+        let output = FileMark { offset: 7, crc32: u32::MAX };
+        let position = Position { part: 2, query_id, next_page: PageNumber(9), n_rows: 40, output, sides };
+        let stored = serde_json::to_string(&position).unwrap();
+        assert_eq!(serde_json::from_str::<Position>(&stored).unwrap(), position);
+    }
 
     #[test]
     fn a_mark_is_the_same_however_the_bytes_before_it_were_cut() {

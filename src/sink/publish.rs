@@ -35,7 +35,7 @@ pub struct Publication {
     pub output: Deliverable,
     /// Side files, in the same directory.
     pub sides: Vec<Deliverable>,
-    /// Side files of an older delivery under the same names that this one has no successor for.
+    /// Names to take away: side files of an older delivery that have no successor, parts in which nothing stands.
     pub stale: Vec<PathBuf>,
     /// The manifest's text.
     pub manifest: String,

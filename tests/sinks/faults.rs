@@ -10,6 +10,9 @@ use cxtract::sink::{Backstage, FileSink, OutputNames, Sink, SinkError, StdoutSin
 
 use super::support::{blocks, joined, manifest, position_after, sealed, small_pages};
 
+/// What somebody else does to a part.
+type Harm = fn(&Path);
+
 fn real(path: &Path, backstage: Backstage) -> FileSink {
     FileSink::new(Arc::new(RealDisk), &OutputNames::of(path), backstage)
 }
@@ -122,7 +125,7 @@ fn d2_a_failed_sync_is_final_and_never_tried_again() {
 fn d6_a_part_that_was_deleted_cut_or_edited_while_parked_is_lost_by_name() {
     let all = blocks();
     let position = position_after(&all[..9]);
-    let harm: [(&str, fn(&Path)); 4] = [
+    let harm: [(&str, Harm); 4] = [
         ("gone", |part| std::fs::remove_file(part).unwrap()),
         ("bytes", |part| std::fs::OpenOptions::new().write(true).open(part).unwrap().set_len(100).unwrap()),
         ("contents", |part| {
@@ -154,7 +157,7 @@ fn d6_a_part_that_was_deleted_cut_or_edited_while_parked_is_lost_by_name() {
 #[test]
 fn d6_a_part_that_is_deleted_exchanged_or_cut_while_it_is_written_is_lost_at_the_next_commit() {
     let all = blocks();
-    let harm: [fn(&Path); 3] = [
+    let harm: [Harm; 3] = [
         |part| std::fs::remove_file(part).unwrap(),
         |part| {
             std::fs::rename(part, part.with_extension("moved")).unwrap();

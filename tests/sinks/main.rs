@@ -1,5 +1,7 @@
 //! Every sink passes one contract; the file sink also keeps its promise through faults and power cuts.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on should stop there")]
+
 mod contract;
 mod crash;
 mod faults;

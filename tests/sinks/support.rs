@@ -14,7 +14,12 @@ use parking_lot::Mutex;
 pub(crate) fn blocks() -> Vec<Bytes> {
     let sizes = [1, 0, 17, 4_096, 262_143, 1, 262_144, 262_145, 700_000, 3, 65_536, 1_500_000, 9];
     let mut rng = fastrand::Rng::with_seed(11);
-    sizes.iter().map(|n| std::iter::repeat_with(|| rng.u8(..)).take(*n).collect()).collect()
+    let mut random = |n: &usize| {
+        let mut block = vec![0; *n];
+        rng.fill(&mut block);
+        Bytes::from(block)
+    };
+    sizes.iter().map(&mut random).collect()
 }
 
 pub(crate) fn small_pages(n: u64) -> Vec<Bytes> {

@@ -5,6 +5,8 @@
 //! others, which is harsher than most file systems. Every operation has a number, and the same calls with the same
 //! seed always end the same way. Directories, once made, are durable: nothing here tests that.
 
+mod file;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::model::{Disk, DiskFile, FileFacts, FileId, FileKind, OpenMode};
+
+use file::{Bytes, Inode, SimFile};
 
 /// What goes wrong at an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,20 +66,6 @@ struct Inner {
     /// Counts restarts, so that a handle from before one is refused.
     life: u64,
     is_off: bool,
-}
-
-#[derive(Clone)]
-struct Inode {
-    number: u64,
-    bytes: Arc<Mutex<Bytes>>,
-}
-
-#[derive(Default)]
-struct Bytes {
-    now: Vec<u8>,
-    durable: Vec<u8>,
-    /// Whether `now` was cut below what is durable, so that the one is no longer a beginning of the other.
-    is_recut: bool,
 }
 
 enum NameChange {
@@ -210,42 +200,6 @@ impl Inner {
     }
 }
 
-impl Bytes {
-    fn settle(&mut self, survival: Survival, draw: Option<&mut fastrand::Rng>) {
-        match (survival, draw) {
-            (Survival::Least, _) => self.now.clone_from(&self.durable),
-            (Survival::Drawn(_), Some(rng)) if self.is_recut => {
-                if rng.bool() {
-                    self.now.clone_from(&self.durable);
-                }
-            }
-            (Survival::Drawn(_), Some(rng)) => {
-                let kept = rng.usize(self.durable.len()..=self.now.len());
-                self.now.truncate(kept);
-            }
-            _ => {}
-        }
-        self.sync();
-    }
-
-    fn sync(&mut self) {
-        if self.is_recut {
-            self.durable.clone_from(&self.now);
-        } else {
-            let known = self.durable.len();
-            self.durable.extend_from_slice(&self.now[known..]);
-        }
-        self.is_recut = false;
-    }
-}
-
-impl Inode {
-    fn facts(&self) -> FileFacts {
-        let len = self.bytes.lock().now.len() as u64;
-        FileFacts { kind: FileKind::File, id: FileId(0, self.number), len }
-    }
-}
-
 impl Disk for SimDisk {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         let mut inner = self.0.lock();
@@ -321,79 +275,6 @@ impl Disk for SimDisk {
         let mut inner = self.0.lock();
         inner.step()?;
         Ok(inner.names.keys().filter(|path| dir_of(path) == dir).cloned().collect())
-    }
-}
-
-struct SimFile {
-    disk: SimDisk,
-    inode: Inode,
-    life: u64,
-    is_writable: bool,
-}
-
-impl SimFile {
-    fn step(&self) -> io::Result<()> {
-        let mut inner = self.disk.0.lock();
-        inner.step()?;
-        if inner.life != self.life {
-            return Err(io::Error::other("this handle is from before the power cut"));
-        }
-        Ok(())
-    }
-
-    fn step_to_write(&self) -> io::Result<()> {
-        self.step()?;
-        if self.is_writable { Ok(()) } else { Err(ErrorKind::PermissionDenied.into()) }
-    }
-}
-
-impl DiskFile for SimFile {
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let result = self.step_to_write();
-        let n = match &result {
-            Ok(()) => bytes.len(),
-            // What a full disk or a power cut leaves of a write is some of it.
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => 0,
-            Err(_) if self.disk.0.lock().life != self.life => 0,
-            Err(_) => bytes.len() / 2,
-        };
-        self.inode.bytes.lock().now.extend_from_slice(&bytes[..n]);
-        result
-    }
-
-    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.step()?;
-        let bytes = self.inode.bytes.lock();
-        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.now.len());
-        let n = into.len().min(bytes.now.len() - from);
-        into[..n].copy_from_slice(&bytes.now[from..from + n]);
-        Ok(n)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.step()?;
-        self.inode.bytes.lock().sync();
-        Ok(())
-    }
-
-    fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.step_to_write()?;
-        let len = usize::try_from(len).map_err(io::Error::other)?;
-        let mut bytes = self.inode.bytes.lock();
-        bytes.is_recut |= len < bytes.durable.len();
-        bytes.now.resize(len, 0);
-        Ok(())
-    }
-
-    fn facts(&self) -> io::Result<FileFacts> {
-        self.step()?;
-        Ok(self.inode.facts())
-    }
-
-    fn try_clone(&self) -> io::Result<Box<dyn DiskFile>> {
-        let Self { disk, inode, life, is_writable } = self;
-        let (disk, inode, life, is_writable) = (disk.clone(), inode.clone(), *life, *is_writable);
-        Ok(Box::new(Self { disk, inode, life, is_writable }))
     }
 }
 
