@@ -1,1 +1,4 @@
 //! Pure decisions.
+
+pub mod ends;
+pub mod window;
