@@ -16,9 +16,7 @@ mod time;
 pub use answer::{AnswerHead, TransportFault};
 pub use ending::{Ending, Failure, FailureClass, Park, ParkReason};
 pub use ids::{ExtractionId, PageNumber, QueryId, ReportName, TenantName};
-pub use manifest::{
-    CsvCounts, HttpCounts, Manifest, OutputRecord, PartRecord, Reconciliation, Verdict, WindowRecord,
-};
+pub use manifest::{CsvCounts, HttpCounts, Manifest, OutputRecord, PartRecord, Reconciliation, Verdict, WindowRecord};
 pub use outcome::Outcome;
 pub use page::{FirstRecord, LinkHint, PageDigest, PageSummary};
 pub use progress::{Progress, ReportState, WaitReason};
