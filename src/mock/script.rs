@@ -173,7 +173,9 @@ impl Pieces {
     }
 
     pub(super) fn gzip(body: BodyPlan) -> Self {
-        Self::Gzip { inner: body, encoder: Some(GzEncoder::new(Vec::new(), Compression::fast())) }
+        // A bomb is only one at the higher levels; pages are to be quick.
+        let level = if matches!(body, BodyPlan::Filler(_)) { Compression::default() } else { Compression::fast() };
+        Self::Gzip { inner: body, encoder: Some(GzEncoder::new(Vec::new(), level)) }
     }
 
     /// Appends the next piece to `out`; `false` at the end.
