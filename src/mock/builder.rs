@@ -87,7 +87,9 @@ impl MockTenantBuilder {
     /// The result of one template.
     #[must_use]
     pub fn report(self, template_id: &str, report: MockReport) -> Self {
-        self.set(|s| drop(s.reports.insert(template_id.to_owned(), report)))
+        self.set(|s| {
+            s.reports.insert(template_id.to_owned(), report);
+        })
     }
 
     /// The result of every template not named otherwise.
@@ -237,7 +239,9 @@ impl MockTenantBuilder {
     /// What becomes of the nth query, from 0.
     #[must_use]
     pub fn fate(self, nth: usize, fate: Fate) -> Self {
-        self.set(|s| drop(s.fates.insert(nth, fate)))
+        self.set(|s| {
+            s.fates.insert(nth, fate);
+        })
     }
 
     /// What becomes of every query without a fate of its own.

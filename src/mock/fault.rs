@@ -217,15 +217,18 @@ pub(super) struct Target<'a> {
     pub(super) template: Option<&'a str>,
 }
 
+/// How often a rule was matched, for each query and page or for all together.
+type Counts = HashMap<(Option<usize>, Option<u64>), u64>;
+
 /// The rules with their counts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FaultBook {
-    rules: Vec<(FaultRule, HashMap<(Option<usize>, Option<u64>), u64>)>,
+    rules: Vec<(FaultRule, Counts)>,
 }
 
 impl FaultBook {
     pub(super) fn add(&mut self, rule: FaultRule) {
-        self.rules.push((rule, HashMap::new()));
+        self.rules.push((rule, Counts::new()));
     }
 
     pub(super) fn clear(&mut self) {

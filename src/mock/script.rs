@@ -160,41 +160,49 @@ impl BodyPlan {
 }
 
 /// A body on its way out, piece by piece, compressed or not.
-pub(super) enum Pieces {
-    /// As it is.
-    Plain(BodyPlan),
-    /// Through gzip; none once the trailer is written.
-    Gzip { inner: BodyPlan, encoder: Option<GzEncoder<Vec<u8>>> },
+pub(super) struct Pieces {
+    body: BodyPlan,
+    coding: Coding,
+}
+
+enum Coding {
+    Plain,
+    Gzip(Box<GzEncoder<Vec<u8>>>),
+    /// The trailer is out.
+    Done,
 }
 
 impl Pieces {
     pub(super) fn plain(body: BodyPlan) -> Self {
-        Self::Plain(body)
+        Self { body, coding: Coding::Plain }
     }
 
     pub(super) fn gzip(body: BodyPlan) -> Self {
         // A bomb is only one at the higher levels; pages are to be quick.
         let level = if matches!(body, BodyPlan::Filler(_)) { Compression::default() } else { Compression::fast() };
-        Self::Gzip { inner: body, encoder: Some(GzEncoder::new(Vec::new(), level)) }
+        Self { body, coding: Coding::Gzip(Box::new(GzEncoder::new(Vec::new(), level))) }
     }
 
     /// Appends the next piece to `out`; `false` at the end.
     pub(super) fn next(&mut self, out: &mut Vec<u8>) -> bool {
-        match self {
-            Self::Plain(body) => next_plain(body, out),
-            Self::Gzip { inner, encoder: slot } => {
-                let Some(mut encoder) = slot.take() else { return false };
+        match std::mem::replace(&mut self.coding, Coding::Done) {
+            Coding::Plain => {
+                self.coding = Coding::Plain;
+                next_plain(&mut self.body, out)
+            }
+            Coding::Done => false,
+            Coding::Gzip(mut encoder) => {
                 let mut raw = Vec::with_capacity(PIECE_BYTES);
-                while next_plain(inner, &mut raw) {
+                while next_plain(&mut self.body, &mut raw) {
                     compress(&mut encoder, &raw);
                     raw.clear();
                     if encoder.get_ref().len() >= PIECE_BYTES / 2 {
                         out.append(encoder.get_mut());
-                        *slot = Some(encoder);
+                        self.coding = Coding::Gzip(encoder);
                         return true;
                     }
                 }
-                out.append(&mut finish(encoder));
+                out.append(&mut finish(*encoder));
                 true
             }
         }

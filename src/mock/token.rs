@@ -86,13 +86,14 @@ impl TokenOffice {
     pub(super) fn answer(&mut self, request: &MockRequest, now: Duration) -> (Script, Option<u64>) {
         match self.grant(request, now) {
             Ok((script, generation)) => (script, Some(generation)),
-            Err(script) => (script, None),
+            Err(refusal) => (refusal.script(), None),
         }
     }
 
-    fn grant(&mut self, request: &MockRequest, now: Duration) -> Result<(Script, u64), Script> {
+    fn grant(&mut self, request: &MockRequest, now: Duration) -> Result<(Script, u64), Refusal> {
         if let Some(error) = &self.settings.error {
-            return Err(refused(if error == "invalid_client" { 401 } else { 400 }, error, "refused by the tenant"));
+            let status = if error == "invalid_client" { 401 } else { 400 };
+            return Err(refused(status, error, "refused by the tenant"));
         }
         if !request.has_type("application/x-www-form-urlencoded") {
             return Err(refused(400, "invalid_request", "the body must be application/x-www-form-urlencoded"));
@@ -153,12 +154,25 @@ impl TokenOffice {
     }
 }
 
-fn refused(status: u16, error: &str, description: &str) -> Script {
-    let mut script = Script::json(status, &json!({ "error": error, "error_description": description }));
-    if status == 401 {
-        script.set("WWW-Authenticate", "Basic realm=\"mock\"");
+struct Refusal {
+    status: u16,
+    error: String,
+    description: &'static str,
+}
+
+fn refused(status: u16, error: &str, description: &'static str) -> Refusal {
+    Refusal { status, error: error.to_owned(), description }
+}
+
+impl Refusal {
+    fn script(self) -> Script {
+        let answer = json!({ "error": self.error, "error_description": self.description });
+        let mut script = Script::json(self.status, &answer);
+        if self.status == 401 {
+            script.set("WWW-Authenticate", "Basic realm=\"mock\"");
+        }
+        script
     }
-    script
 }
 
 /// Basic credentials are form-encoded before they are joined (RFC 6749, 2.3.1).
