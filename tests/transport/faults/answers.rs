@@ -97,8 +97,11 @@ fn h10_bytes_behind_an_answer_are_never_taken_for_the_next_one() {
         let smuggled = [sized("", b"mine"), sized("", b"evil")].concat();
         let empty = [sized("", b""), sized("", b"evil")].concat();
         for first in [smuggled, empty] {
-            let server =
-                Server::plain(vec![vec![say(first, Then::Keep)], vec![say(sized("", b"next"), Then::Keep)]]).await;
+            let server = Server::plain(vec![
+                vec![say(first, Then::Keep), say(sized("", b"spoilt"), Then::Keep)],
+                vec![say(sized("", b"next"), Then::Keep)],
+            ])
+            .await;
             let client = client();
             assert_ne!(fetch(&client, server.url("/1")).await.unwrap(), "evil");
             assert_eq!(fetch(&client, server.url("/2")).await.unwrap(), "next");
