@@ -12,9 +12,9 @@ pub struct DeathNotice {
 }
 
 impl DeathNotice {
-    /// Speaks for this incarnation of `stage`.
-    pub fn new(line: Line<StageDied>, stage: Stage, incarnation: u64) -> Self {
-        Self { news: Some((line, StageDied { stage, incarnation })) }
+    /// Speaks for `stage`.
+    pub fn new(line: Line<StageDied>, stage: Stage) -> Self {
+        Self { news: Some((line, StageDied { stage })) }
     }
 
     /// The stage goes as planned.

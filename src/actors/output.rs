@@ -103,7 +103,8 @@ impl Output {
         let n_body = framed.n_bytes;
         let mut skip = cut.n_bytes;
         let block_bytes = self.block_bytes;
-        let drained = body.drain(block_bytes, |mut bytes: Bytes| {
+        let unreadable = |error| SinkError::failed("scratch", "reading a page back", error);
+        let drained = body.drain(block_bytes, unreadable, |mut bytes: Bytes| {
             let n_skipped = usize::try_from(skip).map_or(bytes.len(), |skip| skip.min(bytes.len()));
             skip -= n_skipped as u64;
             let bytes = bytes.split_off(n_skipped);

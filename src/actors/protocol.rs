@@ -380,8 +380,6 @@ pub enum ExtractionEnd {
 pub struct StageDied {
     /// Which one.
     pub stage: Stage,
-    /// Which incarnation of it.
-    pub incarnation: u64,
 }
 
 /// A place in the system that can die and be rebuilt.

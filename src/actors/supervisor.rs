@@ -393,7 +393,7 @@ impl Handler<StageDied> for SupervisorActor {
             Stage::Supervisor => {}
             stage => {
                 tracing::warn!(?stage, "a stage died and is rebuilt");
-                if let Err((tenant, failure)) = self.workshop.rebuild(&stage, news.incarnation) {
+                if let Err((tenant, failure)) = self.workshop.rebuild(&stage) {
                     let hit = |running: &&Running| tenant.as_ref().is_none_or(|name| running.progress.tenant == *name);
                     let hit: Vec<_> = self.books.lock().running.iter().filter(hit).map(|r| r.id).collect();
                     for id in hit {

@@ -350,9 +350,9 @@ impl Workshop {
     /// Has a query's id stored.
     pub fn store_query(&self, running: &Running, query: QueryId) -> impl Future<Output = ()> + use<> {
         let (key, now) = (key(running), self.seams.clock.now());
-        let stored = self.seams.store.call(move |store| store.save_query(&key, &query, now));
+        let stored = self.seams.store.call(move |store| store.save_query(&key, 0, &query, now));
         async move {
-            if let Ok(Err(error)) | Err(error) = stored.await.map_err(Into::into) {
+            if let Err(error) = stored.await {
                 tracing::error!(%error, "the query's id could not be stored");
             }
         }
@@ -361,7 +361,7 @@ impl Workshop {
     /// Has a position stored.
     pub fn store_position(&self, running: &Running, position: Position) {
         let key = key(running);
-        drop(self.seams.store.call(move |store| store.save_position(&key, &position)));
+        drop(self.seams.store.call(move |store| store.save_position(&key, &position, "")));
     }
 
     /// Has the end of an extraction stored.
@@ -386,7 +386,7 @@ impl Workshop {
     }
 
     fn notice(&self, stage: Stage) -> DeathNotice {
-        DeathNotice::new(self.lines.died.clone(), stage, 0)
+        DeathNotice::new(self.lines.died.clone(), stage)
     }
 
     /// A report's sink, and the thread that it is driven from.
