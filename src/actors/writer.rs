@@ -240,6 +240,15 @@ impl WriterActor {
         }));
     }
 
+    /// The extraction was called off: lets go of everything.
+    fn leave(&mut self, ctx: &mut Context<Self>) {
+        self.is_over = true;
+        self.notice.quiet();
+        let output = self.output.clone();
+        drop(self.parts.lane.run(move || output.lock().abort()));
+        ctx.stop();
+    }
+
     fn tell_written(&self) {
         let Written { n_pages, n_rows, n_bytes } = self.written;
         let n_expected = self.total_rows.map(|rows| rows.div_ceil(self.parts.context.report.page_size.max(1)));
@@ -261,6 +270,8 @@ impl Actor for WriterActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.on_output(ctx, Output::begin, |_, (), _| {});
+        let context = self.parts.context.clone();
+        ctx.spawn(async move { context.cancelled().await }.into_actor(self).map(|(), writer, ctx| writer.leave(ctx)));
     }
 }
 
