@@ -15,7 +15,7 @@ use crate::actors::supervisor::SupervisorActor;
 pub use crate::actors::workshop::{Seams, SinkFactory};
 use crate::actors::workshop::{SupervisorLines, Workshop};
 use crate::actors::{
-    Books, Cancel, DeathNotice, Extract, Line, LineDead, Pause, ProgressMade, Resume, Shutdown, Status, Subscribe,
+    Books, Cancel, DeathNotice, Extract, LineDead, Pause, ProgressMade, Resume, Shutdown, Status, Subscribe,
 };
 use crate::config::{Config, ConfigErrors};
 use crate::model::{Ending, Failure, FailureClass, Outcome, Progress, ReportName, TenantName};
@@ -150,23 +150,24 @@ fn keep_supervised(workshop: Arc<Workshop>, books: Arc<Mutex<Books>>) {
     let (died, mut deaths) = mpsc::unbounded_channel();
     let start = move || {
         let died = died.clone();
-        let notice = DeathNotice::calling(move || drop(died.send(())));
+        let notice = DeathNotice::calling(move || {
+            let _ = died.send(());
+        });
         SupervisorActor::new(workshop.clone(), books.clone(), notice).start();
         workshop.closed.subscribe()
     };
     let mut closed = start();
     actix_rt::spawn(async move {
         for _ in 0..MAX_SUPERVISORS {
-            tokio::select! {
-                _ = deaths.recv() => {
-                    if *closed.borrow() {
-                        return;
-                    }
-                    tracing::error!("the supervisor died and is rebuilt");
-                    closed = start();
-                }
-                _ = closed.wait_for(|closed| *closed) => return,
+            let is_closed = tokio::select! {
+                _ = deaths.recv() => false,
+                _ = closed.wait_for(|closed| *closed) => true,
+            };
+            if is_closed || *closed.borrow() {
+                return;
             }
+            tracing::error!("the supervisor died and is rebuilt");
+            closed = start();
         }
     });
 }
@@ -305,4 +306,3 @@ impl EngineHandle {
 fn gone(dead: LineDead) -> Failure {
     Failure::new(FailureClass::Internal, format!("the engine is gone: {dead}"))
 }
-

@@ -90,7 +90,12 @@ impl Output {
     ///
     /// # Errors
     /// The sink's.
-    pub fn append(&mut self, page: FetchedPage, cut: Cut, when_durable: impl FnOnce(Position) -> WhenDurable) -> Result<Written, SinkError> {
+    pub fn append(
+        &mut self,
+        page: FetchedPage,
+        cut: Cut,
+        when_durable: impl FnOnce(Position) -> WhenDurable,
+    ) -> Result<Written, SinkError> {
         fail::fail_point!("thread");
         let FetchedPage { number, framed, body, slot, .. } = page;
         if self.written.n_bytes == 0

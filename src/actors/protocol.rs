@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::actors::{ExtractionContext, FetchedPage, PageNewsGuard, Permit, Slot};
 use crate::model::{
-    AccessToken, Ending, ExtractionId, Failure, Outcome, PageNumber, Park, Position, Progress, QueryId, ReportName, TenantName,
-    TokenGeneration, WaitReason, Window,
+    AccessToken, Ending, ExtractionId, Failure, Outcome, PageNumber, Park, Position, Progress, QueryId, ReportName,
+    TenantName, TokenGeneration, WaitReason, Window,
 };
 
 // ---- The host and the supervisor -------------------------------------------------------------------------------

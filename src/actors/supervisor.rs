@@ -16,9 +16,7 @@ use crate::actors::{
     Cancel, DeathNotice, Extract, ExtractionEnd, ExtractionEnded, ExtractionMoved, ExtractionStep, PagesCommitted,
     Pause, QuerySubmitted, Resume, Shutdown, Stage, StageDied, Status, Subscribe, TenantHeld,
 };
-use crate::model::{
-    Ending, ExtractionId, Failure, FailureClass, Progress, ReportName, ReportState, WaitReason,
-};
+use crate::model::{Ending, ExtractionId, Failure, FailureClass, Progress, ReportName, ReportState, WaitReason};
 
 /// How often the stages of one extraction are rebuilt before it fails.
 const MAX_REBUILDS: u32 = 3;
@@ -221,9 +219,9 @@ impl Handler<Extract> for SupervisorActor {
             }
         }
         Box::pin(async move {
-            answer.await.unwrap_or_else(|_| {
-                Err(Failure::new(FailureClass::Internal, format!("{name}: the engine is gone")))
-            })
+            answer
+                .await
+                .unwrap_or_else(|_| Err(Failure::new(FailureClass::Internal, format!("{name}: the engine is gone"))))
         })
     }
 }

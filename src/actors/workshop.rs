@@ -26,8 +26,8 @@ use crate::actors::{
 use crate::config::{Config, ReportConfig, WindowOverrides};
 use crate::delivery::Scratch;
 use crate::model::{
-    Disk, Ending, ExtractionId, Failure, FailureClass, Position, Progress, QueryId, ReportName, ReportState, TenantName,
-    WallClock, Window,
+    Disk, Ending, ExtractionId, Failure, FailureClass, Position, Progress, QueryId, ReportName, ReportState,
+    TenantName, WallClock, Window,
 };
 use crate::sink::{Accounted, Backstage, FileSink, OutputNames, Sink, SinkError, StdoutSink, preflight};
 use crate::state::{ExtractionKey, StoreHandle};
@@ -194,7 +194,8 @@ impl Workshop {
             },
         };
         let link = self.link(&report.tenant);
-        let output_name = report.output_file(&window).and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        let output_name =
+            report.output_file(&window).and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
         let (cancel, _) = watch::channel(false);
         let (pause, _) = watch::channel(false);
         Ok(Running {
@@ -233,7 +234,11 @@ impl Workshop {
     }
 
     /// Finds out whether the output could be finished, before anything is asked of the tenant.
-    pub fn preflight(&self, report: &ReportConfig, window: Window) -> impl Future<Output = Result<(), Failure>> + use<> {
+    pub fn preflight(
+        &self,
+        report: &ReportConfig,
+        window: Window,
+    ) -> impl Future<Output = Result<(), Failure>> + use<> {
         let names = match self.sinks.contains_key(&report.name) {
             true => None,
             false => report.output_file(&window).map(OutputNames::of),

@@ -90,6 +90,20 @@ impl Config {
         self.reports.iter().find(|report| report.name.as_str() == name)
     }
 
+    /// Points a mock tenant at the address where its host has started it. No credentials are needed there.
+    ///
+    /// # Errors
+    /// What is wrong with the address.
+    pub fn point_mock(&mut self, tenant: &TenantName, base_url: &str) -> Result<(), &'static str> {
+        let base_url = BaseUrl::parse(base_url)?;
+        let auth = Auth::new(&base_url, SecretSource::plain("mock"), SecretSource::plain("mock"));
+        if let Some(tenant) = self.tenants.iter_mut().find(|t| t.name == *tenant) {
+            let remote = Remote { base_url, auth };
+            *tenant = Arc::new(TenantConfig { endpoint: Endpoint::Remote(Box::new(remote)), ..(**tenant).clone() });
+        }
+        Ok(())
+    }
+
     /// Fetches the credentials of those tenants; mock tenants need none and are passed over.
     pub fn resolve_secrets(
         &self,

@@ -51,10 +51,11 @@ impl Prepared {
             None => real_world(is_inline)?,
         };
         let tenants = tenant_parts(&config, environment, all_tenants, &seams.clock)?;
-        let scratch = Scratch::open(seams.disk.clone(), &config.engine.scratch_dir).map_err(|e| StartError::Machine {
-            what: format!("engine.scratch_dir {}", config.engine.scratch_dir.display()),
-            why: e.to_string(),
-        })?;
+        let scratch =
+            Scratch::open(seams.disk.clone(), &config.engine.scratch_dir).map_err(|e| StartError::Machine {
+                what: format!("engine.scratch_dir {}", config.engine.scratch_dir.display()),
+                why: e.to_string(),
+            })?;
         let files = match is_inline {
             true => Lane::inline(),
             false => Lane::start("cxtract-files")
@@ -122,7 +123,8 @@ fn tenant_parts(
     for tenant in config.tenants.iter().filter(|tenant| used.contains(&tenant.name)) {
         let Endpoint::Remote(remote) = &tenant.endpoint else { return Err(StartError::Mock(tenant.name.clone())) };
         let Some(secret) = credentials.iter().find(|c| c.tenant == tenant.name) else { continue };
-        let trust = |why: crate::transport::TlsProblem| StartError::Trust { tenant: tenant.name.clone(), why: why.to_string() };
+        let trust =
+            |why: crate::transport::TlsProblem| StartError::Trust { tenant: tenant.name.clone(), why: why.to_string() };
         let trust = Arc::new(TlsTrust::load(tenant.ca_file.as_deref()).map_err(trust)?);
         parts.insert(tenant.name.clone(), parts_of(tenant, remote, secret, &trust, clock)?);
     }
@@ -139,10 +141,12 @@ fn parts_of(
     let transport = |target| -> Result<TransportSettings, StartError> {
         let proxy = match tenant.proxy_for(target) {
             None => ProxyChoice::None,
-            Some(proxy) => ProxyChoice::parse(&proxy.to_url()).map_err(|e| StartError::Machine {
-                what: format!("tenants.{}.proxy", tenant.name),
-                why: e.to_string(),
-            })?,
+            Some(proxy) => {
+                let user = proxy.userinfo.as_ref().map(|user| format!("{}@", user.expose())).unwrap_or_default();
+                ProxyChoice::parse(&format!("http://{user}{}:{}", proxy.host, proxy.port)).map_err(|e| {
+                    StartError::Machine { what: format!("tenants.{}.proxy", tenant.name), why: e.to_string() }
+                })?
+            }
         };
         Ok(TransportSettings {
             connect: tenant.timeouts.connect,
