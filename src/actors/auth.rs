@@ -110,8 +110,13 @@ impl AuthActor {
             let delay = at.saturating_duration_since(Instant::now()).min(LONGEST_TIMER);
             ctx.run_later(delay, |auth, ctx| {
                 auth.timer = None;
-                let step = auth.policy.due(Instant::now());
-                auth.take(step, ctx);
+                if ctx.connected() {
+                    let step = auth.policy.due(Instant::now());
+                    auth.take(step, ctx);
+                } else {
+                    // Its tenant has been taken down; otherwise it would renew tokens for ever.
+                    ctx.stop();
+                }
             })
         });
     }

@@ -20,7 +20,7 @@ use crate::actors::{
     Admit, BreakerShifted, CallEnded, CallKind, InFlight, Line, OutcomeSeen, Permit, PermitLines, Refused, TenantHeld,
     TokenRejected, TokenRenewed, TokenUnavailable, TokenWanted, ToldToWait,
 };
-use crate::model::{Outcome, Park, ParkReason, TenantName, WaitReason, WallClock};
+use crate::model::{Outcome, Park, ParkReason, TenantName, TokenGeneration, WaitReason, WallClock};
 use crate::policy::gate::{Decision, GatePolicy, GateSettings, Held, Lane, Refusal};
 
 /// A wish for a token that was lost with a dead stage is repeated after so long.
@@ -90,6 +90,8 @@ pub struct GateActor {
     arrivals: Rc<RefCell<Vec<(Admit, Answer)>>>,
     waiting: HashMap<u64, (CallKind, Answer)>,
     token: Option<TokenRenewed>,
+    /// The newest token that was refused. News of it may still be on the way, and must not bring it back.
+    rejected: TokenGeneration,
     token_asked: Option<Instant>,
     breaker_generation: u64,
     told_held: Option<(Held, Instant)>,
@@ -114,6 +116,7 @@ impl GateActor {
             arrivals: Rc::default(),
             waiting: HashMap::new(),
             token: None,
+            rejected: TokenGeneration::default(),
             token_asked: None,
             breaker_generation: 0,
             told_held: None,
@@ -223,7 +226,12 @@ impl GateActor {
         }
         let timer = ctx.run_later(at.saturating_duration_since(now), |gate, ctx| {
             gate.timer = None;
-            gate.pump(ctx);
+            if ctx.connected() {
+                gate.pump(ctx);
+            } else {
+                // Nobody can tell it anything any more: whoever still waits is told so by its end.
+                ctx.stop();
+            }
         });
         self.timer = Some((at, timer));
     }
@@ -309,7 +317,8 @@ impl Handler<CallEnded> for GateActor {
             && let Some(generation) = ended.token
         {
             // Nobody else is sent out with it. A newer one is none the worse.
-            self.token.take_if(|token| token.token.generation == generation);
+            self.rejected = self.rejected.max(generation);
+            self.token.take_if(|token| token.token.generation <= generation);
             self.parts.lines.token_rejected.tell(TokenRejected(generation));
         }
         if ended.call != CallKind::Token && ended.outcome != Outcome::Local {
@@ -337,9 +346,11 @@ impl Handler<TokenRenewed> for GateActor {
     type Result = ();
 
     fn handle(&mut self, renewed: TokenRenewed, ctx: &mut Self::Context) {
-        self.token = Some(renewed);
-        self.token_asked = None;
-        self.pump(ctx);
+        if renewed.token.generation > self.rejected {
+            self.token = Some(renewed);
+            self.token_asked = None;
+            self.pump(ctx);
+        }
     }
 }
 

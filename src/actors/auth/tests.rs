@@ -150,6 +150,18 @@ fn o6_tokens_that_live_for_five_seconds_are_renewed_once_a_life() {
 }
 
 #[test]
+fn a_tenant_that_was_taken_down_gets_no_more_tokens() {
+    paused(async {
+        let Scene { auth, endpoint, .. } = Scene::new(vec![]);
+        auth.send(TokenWanted).await.unwrap();
+        sleep(2 * SECOND).await;
+        drop(auth);
+        sleep(24 * 3600 * SECOND).await;
+        assert_eq!(endpoint.asked.borrow().len(), 1);
+    });
+}
+
+#[test]
 fn o2_a_failing_endpoint_is_tried_again_while_the_token_lasts() {
     paused(async {
         let mut script = vec![Ok(lives(1000))];

@@ -60,6 +60,7 @@ struct Scene {
     rejected: Ear<TokenRejected>,
     outcomes: Ear<OutcomeSeen>,
     held: Ear<TenantHeld>,
+    permits: PermitLines,
     start: Instant,
 }
 
@@ -117,7 +118,7 @@ impl Scene {
         let gate = GateActor::new(parts).start();
         lines.permits.told_to_wait.connect(gate.clone().recipient());
         lines.permits.ended.connect(gate.clone().recipient());
-        Self { gate, in_flight, wanted, rejected, outcomes, held, start: Instant::now() }
+        Self { gate, in_flight, wanted, rejected, outcomes, held, permits: lines.permits, start: Instant::now() }
     }
 
     async fn admit(&self, call: CallKind) -> Result<Permit, Refused> {
@@ -264,6 +265,31 @@ fn o1_a_rejected_token_is_sent_with_no_other_call() {
         assert!(tokio::time::timeout(SECOND, scene.page()).await.is_err());
         scene.gate.send(renewed(2, 600 * SECOND)).await.unwrap();
         assert_eq!(scene.page().await.token().unwrap().generation, TokenGeneration(2));
+    });
+}
+
+#[test]
+fn o1_late_news_does_not_bring_a_rejected_token_back() {
+    paused(async {
+        let scene = Scene::new().await;
+        scene.page().await.end(Outcome::AuthExpired, None);
+        settled().await;
+        scene.gate.send(renewed(1, 600 * SECOND)).await.unwrap();
+        assert!(tokio::time::timeout(SECOND, scene.page()).await.is_err());
+    });
+}
+
+#[test]
+fn a_gate_that_nobody_can_reach_any_more_lets_go_of_whoever_waits() {
+    paused(async {
+        let scene = Scene::without_token(|_| {});
+        let asked = scene.gate.send(Admit { call: CallKind::Page, extraction: None });
+        let asked = tokio::task::spawn_local(asked);
+        settled().await;
+        scene.permits.told_to_wait.cut();
+        scene.permits.ended.cut();
+        drop(scene.gate);
+        assert!(asked.await.unwrap().is_err());
     });
 }
 
