@@ -107,7 +107,7 @@ fn step(progress: &Progress) -> String {
         ReportState::Queued => format!("waiting for its turn at {}", progress.tenant),
         ReportState::Submitted => format!("query submitted to {}", progress.tenant),
         ReportState::Polling => "query running".to_owned(),
-        ReportState::Fetching if progress.n_pages > 0 => format!("fetching on from {}", growth(progress)),
+        ReportState::Fetching if progress.n_pages > 0 => format!("fetching pages, so far {}", growth(progress)),
         ReportState::Fetching => "fetching pages".to_owned(),
         other => other.as_str().to_owned(),
     }
@@ -183,9 +183,9 @@ mod tests {
     }
 
     #[test]
-    fn a_report_that_goes_on_says_from_where() {
+    fn a_report_that_goes_on_says_how_far_it_had_come() {
         let lines = plain().seen(&pages(40), NOW);
-        assert_eq!(lines, ["a: fetching on from 40 of about 100 pages, 200,000 rows, 60.0 MB"]);
+        assert_eq!(lines, ["a: fetching pages, so far 40 of about 100 pages, 200,000 rows, 60.0 MB"]);
     }
 
     #[test]
