@@ -4,11 +4,13 @@
 //! signals, the engine) is called from here; what to say and how to exit is decided by plain functions beside it.
 
 mod args;
+mod dry_run;
 mod exit;
 mod init;
 mod logging;
 mod progress;
 mod screen;
+mod select;
 mod words;
 
 use std::process::ExitCode;
