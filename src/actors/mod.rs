@@ -1,1 +1,44 @@
-//! The actors.
+//! The actors: thin shells over policies. They carry messages to decisions and decisions to each other.
+//!
+//! [`protocol`] has everything that crosses them. Only the supervisor and its workshop name other actors; the rest hold
+//! [`Line`]s, which outlive whoever is at their ends.
+
+mod assembly;
+pub mod auth;
+mod body;
+mod books;
+pub mod breaker;
+mod call;
+mod context;
+pub mod gate;
+mod guard;
+mod lane;
+mod line;
+mod memory;
+mod output;
+mod page;
+mod page_fetcher;
+mod permit;
+mod poller;
+pub mod protocol;
+mod reconcile;
+pub(crate) mod supervisor;
+mod tenant_stage;
+pub(crate) mod workshop;
+mod writer;
+
+pub use assembly::Counts;
+pub use body::{Block, PageBody};
+pub use call::Tries;
+pub use context::{ExtractionContext, HttpTally, TenantLink};
+pub use guard::DeathNotice;
+pub use lane::{Lane, LaneDead};
+pub use line::{Line, LineDead};
+pub use memory::{ByteBudget, Room, Share, Slot};
+pub use page::FetchedPage;
+pub use page_fetcher::PageNewsGuard;
+pub use permit::{InFlight, Permit, PermitLines};
+pub use protocol::*;
+pub(crate) use books::Books;
+pub(crate) use tenant_stage::{TenantParts, retry_settings};
+pub(crate) use crate::tenant::Call;

@@ -1,1 +1,43 @@
-//! The mock tenant.
+//! A tenant to test against: the whole reporting API with its limits, its vagaries and its faults.
+//!
+//! The heart is a pure function, [`Tenant::answer`], from a request and the present moment to a [`Script`]. It has two
+//! faces, and both are the same small HTTP/1.1 loop, [`serve_connection`]: a TCP port ([`RunningMock`]) and whatever
+//! simulated stream a test hands it. No web framework stands in front, because faults have to happen below one.
+//!
+//! This folder judges the rest of the program: it uses the shared vocabulary and nothing else of it, parses no CSV, and
+//! makes what it expects from the same rows as what it serves.
+
+mod builder;
+mod data;
+mod expected;
+mod fault;
+mod ledger;
+mod limit;
+mod mangle;
+mod player;
+mod query;
+mod report;
+mod request;
+mod running;
+mod script;
+mod serve;
+mod server;
+mod settings;
+mod tenant;
+mod token;
+mod words;
+
+pub use builder::{MockTenant, MockTenantBuilder};
+pub use data::PageBody;
+pub use expected::Expected;
+pub use fault::{Fault, FaultRule, Matcher};
+pub use ledger::{CallKind, Ledger, LedgerEntry};
+pub use query::{Fate, MockQuery};
+pub use report::{Count, End, LinkStyle, MockReport, Newline, OnPages, PageSizes};
+pub use request::MockRequest;
+pub use running::RunningMock;
+pub use script::{BodyPlan, Framing, Script, StreamFault};
+pub use server::{Hangup, SharedTenant, TenantClock, serve_connection};
+pub use settings::{Outage, OutageKind, RetryAfter};
+pub use tenant::Tenant;
+pub use token::ExpiresIn;

@@ -45,6 +45,15 @@ pub struct Manifest {
     pub parts: Option<Vec<PartRecord>>,
 }
 
+impl Manifest {
+    /// The manifest as it stands in its file: indented JSON that ends with a newline.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("a manifest holds only text, numbers and text keys");
+        text.push('\n');
+        text
+    }
+}
+
 /// The delivered file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutputRecord {

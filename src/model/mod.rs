@@ -1,26 +1,28 @@
-//! The words every other folder speaks: names, numbers, times, outcomes, endings.
+//! The words every other folder speaks: names, numbers, times, outcomes, endings, and what is asked of a clock or a disk.
 //!
 //! Values only. Nothing here does I/O, reads a clock or decides anything, and no
 //! library's type appears in a public signature, so that any folder may use it.
 
 mod answer;
+mod disk;
 mod ending;
 mod ids;
 mod manifest;
 mod outcome;
 mod page;
+mod position;
 mod progress;
 mod secret;
 mod time;
 
 pub use answer::{AnswerHead, TransportFault};
+pub use disk::{Disk, DiskFile, FileFacts, FileId, FileKind, OpenMode};
 pub use ending::{Ending, Failure, FailureClass, Park, ParkReason};
 pub use ids::{ExtractionId, PageNumber, QueryId, ReportName, TenantName};
-pub use manifest::{
-    CsvCounts, HttpCounts, Manifest, OutputRecord, PartRecord, Reconciliation, Verdict, WindowRecord,
-};
+pub use manifest::{CsvCounts, HttpCounts, Manifest, OutputRecord, PartRecord, Reconciliation, Verdict, WindowRecord};
 pub use outcome::Outcome;
 pub use page::{FirstRecord, LinkHint, PageDigest, PageSummary};
+pub use position::{FileMark, Position};
 pub use progress::{Progress, ReportState, WaitReason};
 pub use secret::{AccessToken, Secret, TokenGeneration};
 pub use time::{Timestamp, WallClock, Window};

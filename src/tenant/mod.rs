@@ -1,1 +1,14 @@
-//! One tenant's protocol.
+//! The protocol of one tenant: what is asked, and what its answers mean.
+//!
+//! One call per function. Nothing here paces, retries or knows of actors: a caller brings a token and gets either the
+//! answer's meaning or a [`CallFault`] that says how the call counts.
+
+mod client;
+mod error;
+mod excerpt;
+mod json;
+
+pub use client::{Call, ClientAuth, Credentials, PageAnswer, PageStream, TenantClient, TenantSettings};
+pub use error::{CallFault, Sent};
+pub use excerpt::{Mask, escape};
+pub use json::{QueryBody, QueryStatus, StatusAnswer, SubmitFilter};

@@ -1,0 +1,200 @@
+//! What the supervisor knows: the extractions under way, who waits for them, and who watches.
+//!
+//! The books outlive the supervisor: if it dies, its successor opens them where they lie. They hold handles and facts
+//! and start nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix::dev::SendError;
+use actix::{Addr, Recipient};
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use crate::actors::context::HttpTally;
+use crate::actors::poller::PollerActor;
+use crate::actors::reconcile::Account;
+use crate::actors::writer::WriterActor;
+use crate::actors::{ExtractionStep, ProgressMade};
+use crate::config::ReportConfig;
+use crate::model::{
+    Ending, ExtractionId, Failure, Park, ParkReason, Progress, QueryId, ReportName, ReportState, TenantName, Timestamp,
+    WaitReason, WallClock, Window,
+};
+
+/// Who asked for an extraction.
+pub type Asker = oneshot::Sender<Result<Ending, Failure>>;
+
+/// One extraction under way.
+pub struct Running {
+    /// Its present incarnation.
+    pub id: ExtractionId,
+    /// What is extracted.
+    pub report: Arc<ReportConfig>,
+    /// For which window.
+    pub window: Window,
+    /// Its query, once accepted.
+    pub query: Option<QueryId>,
+    /// Whether an expired query was submitted again already.
+    pub was_resubmitted: bool,
+    /// How often its stages were rebuilt.
+    pub n_rebuilt: u32,
+    /// Where it stood when it began.
+    pub account: Account,
+    /// Its calls, over all incarnations.
+    pub tally: Arc<HttpTally>,
+    /// Calls the present incarnation off.
+    pub cancel: watch::Sender<bool>,
+    /// Holds it up.
+    pub pause: watch::Sender<bool>,
+    /// Its stages, once they are built.
+    pub stages: Option<(Addr<PollerActor>, Addr<WriterActor>)>,
+    /// The newest snapshot.
+    pub progress: Progress,
+    /// Who wants to know its end.
+    pub askers: Vec<Asker>,
+}
+
+impl Running {
+    /// Whether a stage of it is gone without a word.
+    pub fn has_lost_a_stage(&self) -> bool {
+        self.stages.as_ref().is_some_and(|(poller, writer)| !poller.connected() || !writer.connected())
+    }
+
+    /// Takes a step into the snapshot.
+    pub fn step(&mut self, step: ExtractionStep, clock: &WallClock) {
+        let now = clock.now();
+        let progress = &mut self.progress;
+        progress.at = now;
+        progress.message = None;
+        match step {
+            ExtractionStep::Polled(next) => {
+                progress.state = ReportState::Polling;
+                progress.waiting = Some((WaitReason::NextPoll, moment(next, clock)));
+            }
+            ExtractionStep::Fetching => {
+                progress.state = ReportState::Fetching;
+                progress.waiting = None;
+            }
+            ExtractionStep::Written { n_pages, n_pages_expected, n_rows, n_bytes } => {
+                progress.state = ReportState::Fetching;
+                progress.waiting = None;
+                progress.n_pages = n_pages;
+                progress.n_pages_expected = n_pages_expected;
+                progress.n_rows = n_rows;
+                progress.n_bytes = n_bytes;
+            }
+            ExtractionStep::Retrying(until, why) => {
+                progress.waiting = Some((WaitReason::Retry(why), moment(until, clock)));
+            }
+            ExtractionStep::Remark(remark) => progress.message = Some(remark),
+        }
+    }
+
+    /// Tells everyone who asked.
+    pub fn answer(&mut self, ending: &Result<Ending, Failure>) {
+        for asker in self.askers.drain(..) {
+            let _ = asker.send(ending.clone());
+        }
+    }
+}
+
+/// A moment of the monotonic clock as the wall clock will show it.
+pub fn moment(at: Instant, clock: &WallClock) -> Timestamp {
+    clock.now().plus(at.saturating_duration_since(Instant::now()))
+}
+
+/// The ending of an extraction that the host has called off.
+pub fn called_off(report: &ReportName) -> Ending {
+    let message = format!("{report}: stopped; the next run goes on");
+    Ending::Parked(Park { reason: ParkReason::Stopped, message, until: None })
+}
+
+struct Subscriber {
+    recipient: Recipient<ProgressMade>,
+    unsent: BTreeMap<ReportName, Progress>,
+}
+
+/// Everything the supervisor knows.
+#[derive(Default)]
+pub struct Books {
+    /// The extractions under way.
+    pub running: Vec<Running>,
+    /// The newest snapshot of those that have ended.
+    pub ended: BTreeMap<ReportName, Progress>,
+    /// Tenants that are held up as a whole.
+    pub held: BTreeMap<TenantName, (WaitReason, Instant)>,
+    /// Whose news is being handled: should the supervisor die of it, that extraction fails.
+    pub in_hand: Option<ExtractionId>,
+    /// Whether nothing new is taken in.
+    pub is_closing: bool,
+    subscribers: Vec<Subscriber>,
+    last_id: u64,
+}
+
+impl Books {
+    /// A number for a new incarnation.
+    pub fn next_id(&mut self) -> ExtractionId {
+        self.last_id += 1;
+        ExtractionId(self.last_id)
+    }
+
+    /// The extraction whose present incarnation that is.
+    pub fn by_id(&mut self, id: ExtractionId) -> Option<&mut Running> {
+        self.running.iter_mut().find(|running| running.id == id)
+    }
+
+    /// The extraction of that report.
+    pub fn by_report(&mut self, report: &ReportName) -> Option<&mut Running> {
+        self.running.iter_mut().find(|running| running.report.name == *report)
+    }
+
+    /// Every snapshot, the tenants' waits included.
+    pub fn snapshots(&self, clock: &WallClock) -> Vec<Progress> {
+        let running = self.running.iter().map(|running| self.with_wait(running.progress.clone(), clock));
+        let ended = self.ended.iter().filter(|(name, _)| self.running.iter().all(|r| r.report.name != **name));
+        running.chain(ended.map(|(_, progress)| progress.clone())).collect()
+    }
+
+    fn with_wait(&self, mut progress: Progress, clock: &WallClock) -> Progress {
+        let is_over = matches!(progress.state, ReportState::Complete | ReportState::Parked | ReportState::Failed);
+        if let Some((reason, until)) = self.held.get(&progress.tenant)
+            && !is_over
+        {
+            progress.waiting = Some((reason.clone(), moment(*until, clock)));
+        }
+        progress
+    }
+
+    /// Adds a subscriber and brings it up to date.
+    pub fn subscribe(&mut self, recipient: Recipient<ProgressMade>, clock: &WallClock) {
+        let unsent = self.snapshots(clock).into_iter().map(|progress| (progress.report.clone(), progress)).collect();
+        self.subscribers.push(Subscriber { recipient, unsent });
+    }
+
+    /// Notes a snapshot for every subscriber, in place of any older one that is still unsent.
+    pub fn publish(&mut self, progress: Progress, clock: &WallClock) {
+        let progress = self.with_wait(progress, clock);
+        for subscriber in &mut self.subscribers {
+            subscriber.unsent.insert(progress.report.clone(), progress.clone());
+        }
+    }
+
+    /// Sends what subscribers will take; true if some of it is still unsent.
+    pub fn flush(&mut self) -> bool {
+        self.subscribers.retain_mut(|subscriber| {
+            while let Some((report, progress)) = subscriber.unsent.pop_first() {
+                match subscriber.recipient.try_send(ProgressMade(progress.clone())) {
+                    Ok(()) => {}
+                    Err(SendError::Full(_)) => {
+                        subscriber.unsent.insert(report, progress);
+                        return true;
+                    }
+                    Err(SendError::Closed(_)) => return false,
+                }
+            }
+            true
+        });
+        self.subscribers.iter().any(|subscriber| !subscriber.unsent.is_empty())
+    }
+}

@@ -1,0 +1,127 @@
+//! The tries of one request: permit by permit, until it succeeds or may not be tried again.
+//!
+//! What counts as a try is the tenant's configuration and the published rules: pauses asked for, the one replay after
+//! a 401 and failed half-open probes don't. Submissions, polls and pages all go through here.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::actors::{Admit, CallKind, ExtractionContext, ExtractionStep, Permit, Refused};
+use crate::model::{Failure, FailureClass, Outcome, Park, ParkReason};
+use crate::policy::backoff::{Retry, RetryBudget};
+use crate::tenant::CallFault;
+
+/// The least pause between two tries. It lets the news of a failure reach the breaker before the next try asks the
+/// gate.
+const MIN_PAUSE: Duration = Duration::from_millis(5);
+
+/// The tries of one request.
+pub struct Tries<'a> {
+    context: &'a ExtractionContext,
+    kind: CallKind,
+    budget: RetryBudget,
+    /// Calls sent, whether they count or not.
+    n_sent: u32,
+    throttled_since: Option<Instant>,
+    /// Set when the tries are used up, but only by an outage: then a half-open probe may still save the request.
+    last_hope: Option<Park>,
+}
+
+impl<'a> Tries<'a> {
+    /// A request that has not been tried yet.
+    pub fn new(context: &'a ExtractionContext, kind: CallKind) -> Self {
+        let budget = RetryBudget::new(context.tenant.retry);
+        Self { context, kind, budget, n_sent: 0, throttled_since: None, last_hope: None }
+    }
+
+    /// Waits for the permit for the next try.
+    ///
+    /// # Errors
+    /// If there will be none.
+    pub async fn permit(&mut self) -> Result<Permit, Refused> {
+        self.context.unpaused().await;
+        let admit = Admit { call: self.kind, extraction: Some(self.context.id) };
+        let permit = self.context.tenant.gate.ask(admit).await.unwrap_or_else(|dead| {
+            Err(Refused::Failed(Failure::new(FailureClass::Internal, format!("the gate could not be rebuilt: {dead}"))))
+        })?;
+        if let Some(park) = self.last_hope.take()
+            && !permit.is_probe()
+        {
+            return Err(Refused::Parked(park));
+        }
+        self.context.tally.requests.fetch_add(1, Ordering::Relaxed);
+        if self.n_sent > 0 {
+            self.context.tally.retries.fetch_add(1, Ordering::Relaxed);
+        }
+        self.n_sent += 1;
+        Ok(permit)
+    }
+
+    /// Ends a failed call, then waits as long as the next try must.
+    ///
+    /// # Errors
+    /// If there is to be no next try.
+    pub async fn failed(&mut self, permit: Permit, fault: CallFault) -> Result<(), Refused> {
+        let was_probe = permit.is_probe();
+        permit.end(fault.outcome, Some(fault.message.clone()));
+        let retry = self.budget.after(fault.outcome, was_probe, self.context.draw());
+        if matches!(fault.outcome, Outcome::Throttled { .. }) {
+            self.throttled(&fault)?;
+        } else {
+            self.throttled_since = None;
+        }
+        match retry {
+            Retry::Now => tokio::time::sleep(MIN_PAUSE).await,
+            Retry::After(pause) => self.back_off(pause, &fault.message).await,
+            Retry::Exhausted => {
+                self.used_up(&fault)?;
+                self.back_off(self.context.tenant.retry.base_delay, &fault.message).await;
+            }
+            Retry::Never => return Err(Refused::Failed(fault.into_failure(&self.place()))),
+        }
+        Ok(())
+    }
+
+    fn used_up(&mut self, fault: &CallFault) -> Result<(), Refused> {
+        let message = format!("{}: {}; given up after {} tries", self.place(), fault.message, self.budget.n_charged());
+        if fault.outcome == Outcome::WrongKind {
+            return Err(Refused::Failed(Failure::new(FailureClass::Data, message)));
+        }
+        let park = Park {
+            reason: ParkReason::TenantDown,
+            message: format!("{message}; run again once the tenant is well"),
+            until: None,
+        };
+        // Requests wait an outage out behind the breaker, they don't fail of it. Where the breaker is about to open
+        // because of this very failure, the next permit is a probe's; where it is not, the tries are used up.
+        if fault.unreachable && self.context.tenant.reached.load(Ordering::Relaxed) {
+            self.last_hope = Some(park);
+            return Ok(());
+        }
+        Err(Refused::Parked(park))
+    }
+
+    fn throttled(&mut self, fault: &CallFault) -> Result<(), Refused> {
+        self.context.tally.throttled.fetch_add(1, Ordering::Relaxed);
+        let since = *self.throttled_since.get_or_insert_with(Instant::now);
+        let limit = self.context.tenant.config.max_wait_for_tenant;
+        if since.elapsed() <= limit {
+            return Ok(());
+        }
+        let message =
+            format!("{}: told to wait again and again for {limit:?}: {}; run again later", self.place(), fault.message);
+        Err(Refused::Parked(Park { reason: ParkReason::TenantPause, message, until: None }))
+    }
+
+    async fn back_off(&self, pause: Duration, why: &str) {
+        let until = Instant::now() + pause.max(MIN_PAUSE);
+        self.context.tell(ExtractionStep::Retrying(until, why.to_owned()));
+        tokio::time::sleep_until(until).await;
+    }
+
+    fn place(&self) -> String {
+        format!("{} of {}", self.context.report.name, self.context.tenant.name())
+    }
+}

@@ -1,0 +1,153 @@
+//! What the stages of one extraction share: plain values and handles, no actor.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::actors::{Admit, ByteBudget, ExtractionEnded, ExtractionMoved, ExtractionStep, Lane, Line};
+use crate::config::{ReportConfig, TenantConfig};
+use crate::delivery::Scratch;
+use crate::model::{ExtractionId, HttpCounts, TenantName, WallClock, Window};
+use crate::policy::backoff::RetrySettings;
+use crate::tenant::{TenantClient, TenantSettings};
+use crate::transport::{Dial, HttpClient, TransportSettings};
+
+/// The way to one tenant, for every arbiter and extraction that calls it.
+pub struct TenantLink {
+    /// Its configuration.
+    pub config: Arc<TenantConfig>,
+    /// Where it is and who we are to it.
+    pub settings: TenantSettings,
+    /// Trust, timeouts, limits and the proxy for the API.
+    pub transport: TransportSettings,
+    /// The same for the token endpoint, which may be elsewhere.
+    pub token_transport: TransportSettings,
+    /// How connections are made.
+    pub dial: Arc<dyn Dial>,
+    /// The one door.
+    pub gate: Line<Admit>,
+    /// How its requests are tried again.
+    pub retry: RetrySettings,
+    /// Queries that may still be opened.
+    pub queries: Arc<Semaphore>,
+    /// Whether it has ever answered in this run. A tenant that was reached and is not any more has an outage;
+    /// one that never was is more likely a wrong address.
+    pub reached: AtomicBool,
+    /// Tokens fetched so far.
+    pub n_tokens: Arc<AtomicU64>,
+    /// Openings of the breaker so far.
+    pub n_breaker_opens: Arc<AtomicU64>,
+}
+
+impl TenantLink {
+    /// The tenant's name.
+    pub fn name(&self) -> &TenantName {
+        &self.config.name
+    }
+
+    /// A client for the calling arbiter.
+    pub fn client(&self) -> TenantClient {
+        let http = HttpClient::new(self.transport.clone(), self.dial.clone());
+        let token_http = HttpClient::new(self.token_transport.clone(), self.dial.clone());
+        TenantClient::new(http, token_http, self.settings.clone())
+    }
+}
+
+/// What an extraction's calls amounted to.
+#[derive(Debug, Default)]
+pub struct HttpTally {
+    /// Calls sent.
+    pub requests: AtomicU64,
+    /// Of these, repetitions.
+    pub retries: AtomicU64,
+    /// Answers that asked for a pause.
+    pub throttled: AtomicU64,
+}
+
+/// One incarnation of one extraction. A rebuild makes a new one and cancels the old.
+pub struct ExtractionContext {
+    /// Which extraction.
+    pub id: ExtractionId,
+    /// What is extracted.
+    pub report: Arc<ReportConfig>,
+    /// For which window.
+    pub window: Window,
+    /// From whom.
+    pub tenant: Arc<TenantLink>,
+    /// Room for page bytes.
+    pub memory: ByteBudget,
+    /// Where pages wait that find no room.
+    pub scratch: Scratch,
+    /// Where blocking work on files is done.
+    pub files: Lane,
+    /// Bytes handed to the output and not yet written.
+    pub output_backlog: Arc<AtomicU64>,
+    /// What its calls amounted to; kept over incarnations.
+    pub tally: Arc<HttpTally>,
+    /// The wall clock.
+    pub clock: WallClock,
+    /// Randomness for jitter.
+    pub random: Mutex<fastrand::Rng>,
+    /// Turns true when this incarnation must send nothing more.
+    pub cancelled: watch::Receiver<bool>,
+    /// Turns true when the end of the results is decided: pages under way are of no more use.
+    pub pages_over: watch::Sender<bool>,
+    /// Turns true while the host has paused the report.
+    pub paused: watch::Receiver<bool>,
+    /// The right to have a query open; given back when the results are read to their end.
+    pub query_permit: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Steps, for the supervisor.
+    pub moved: Line<ExtractionMoved>,
+    /// The end, for the supervisor.
+    pub ended: Line<ExtractionEnded>,
+}
+
+impl ExtractionContext {
+    /// Tells the supervisor of a step.
+    pub fn tell(&self, step: ExtractionStep) {
+        self.moved.tell(ExtractionMoved { extraction: self.id, step });
+    }
+
+    /// A random number from 0 to 1.
+    pub fn draw(&self) -> f64 {
+        self.random.lock().f64()
+    }
+
+    /// Resolves when nothing more must be sent.
+    pub async fn cancelled(&self) {
+        let mut cancelled = self.cancelled.clone();
+        // A sender that is gone means the same: whoever built this extraction has let go of it.
+        let _ = cancelled.wait_for(|cancelled| *cancelled).await;
+    }
+
+    /// Resolves when the end of the results is decided.
+    pub async fn pages_over(&self) {
+        let _ = self.pages_over.subscribe().wait_for(|over| *over).await;
+    }
+
+    /// Resolves when the host doesn't hold the report up.
+    pub async fn unpaused(&self) {
+        let mut paused = self.paused.clone();
+        let _ = paused.wait_for(|paused| !*paused).await;
+    }
+
+    /// What the manifest says of calls.
+    pub fn http_counts(&self, tokens_before: u64, opens_before: u64) -> HttpCounts {
+        HttpCounts {
+            requests: self.tally.requests.load(Ordering::Relaxed),
+            retries: self.tally.retries.load(Ordering::Relaxed),
+            throttled: self.tally.throttled.load(Ordering::Relaxed),
+            token_refreshes: self.tenant.n_tokens.load(Ordering::Relaxed).saturating_sub(tokens_before),
+            breaker_opens: self.tenant.n_breaker_opens.load(Ordering::Relaxed).saturating_sub(opens_before),
+        }
+    }
+}
+
+impl fmt::Debug for ExtractionContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ExtractionContext({} {} of {})", self.id, self.report.name, self.tenant.name())
+    }
+}

@@ -1,0 +1,200 @@
+//! One page, from permit to checked bytes.
+//!
+//! The body is scanned as it streams in and gathered into blocks. It counts only when it is whole and its framing is
+//! closed; a page that breaks off is thrown away and asked for again, so that nothing partial ever reaches the output.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::actors::{Block, Call, CallKind, ExtractionContext, Missed, PageBody, Refused, Slot, Tries};
+use crate::csv::{Framed, Framer, FramingFault, FramingLimits};
+use crate::model::{Failure, FailureClass, LinkHint, Outcome, PageNumber, QueryId, TransportFault};
+use crate::tenant::{PageAnswer, PageStream, TenantClient};
+
+/// How long a page holds its reading up when all room is taken because the output is slow. Then it goes to scratch.
+const WRITER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The first allocation of a page: most small reports never need more.
+const FIRST_FILL: usize = 64 << 10;
+
+/// A page that is whole and checked.
+#[derive(Debug)]
+pub struct FetchedPage {
+    /// Which one.
+    pub number: PageNumber,
+    /// What the scan found.
+    pub framed: Framed,
+    /// Its bytes.
+    pub body: PageBody,
+    /// What `Link` said.
+    pub link: LinkHint,
+    /// What `X-Total-Count` said.
+    pub total_count: Option<u64>,
+    /// Its room in memory; goes when the page is written.
+    pub slot: Slot,
+}
+
+/// Why a body did not become a page.
+enum Broken {
+    /// It broke off or came wrong.
+    Fault(TransportFault),
+    /// The tenant's data breaks the contract.
+    Data(Failure),
+    /// There is room for it nowhere.
+    NoRoom,
+    /// A scratch file could not be written or read back.
+    Scratch(Failure),
+}
+
+/// Fetches a page with as many tries as the tenant's configuration grants.
+pub async fn fetch_page(
+    context: Arc<ExtractionContext>,
+    client: TenantClient,
+    query: QueryId,
+    number: PageNumber,
+    slot: Slot,
+) -> Result<FetchedPage, Missed> {
+    let mut tries = Tries::new(&context, CallKind::Page);
+    loop {
+        let permit = tries.permit().await?;
+        fail::fail_point!("page");
+        let token = permit.token().cloned().ok_or_else(|| no_token(number))?;
+        let throttled = |status, wait| permit.told_to_wait(status, wait);
+        let call = Call { token: &token, throttled: &throttled };
+        let fault = match client.page(call, &query, number, context.report.page_size).await {
+            Ok(PageAnswer::Missing) => {
+                permit.end(Outcome::Ok, None);
+                return Err(Missed::NotFound);
+            }
+            Ok(PageAnswer::Page(stream)) => {
+                context.tenant.reached.store(true, Ordering::Relaxed);
+                let PageStream { body, link, total_count } = *stream;
+                match receive(&context, number, body).await {
+                    Ok((framed, body)) => {
+                        permit.end(Outcome::Ok, None);
+                        return Ok(FetchedPage { number, framed, body, link, total_count, slot });
+                    }
+                    Err(Broken::Fault(fault)) => client.body_fault(number, &fault),
+                    Err(Broken::Data(failure) | Broken::Scratch(failure)) => {
+                        permit.end(Outcome::Local, None);
+                        return Err(Missed::Failed(failure));
+                    }
+                    Err(Broken::NoRoom) => {
+                        permit.end(Outcome::Local, None);
+                        return Err(Missed::NoRoom);
+                    }
+                }
+            }
+            Err(fault) => fault,
+        };
+        tries.failed(permit, fault).await?;
+    }
+}
+
+fn no_token(number: PageNumber) -> Missed {
+    Missed::Failed(Failure::new(FailureClass::Internal, format!("page {number} was admitted without a token")))
+}
+
+impl From<Refused> for Missed {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Parked(park) => Self::Parked(park),
+            Refused::Failed(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+async fn receive(
+    context: &ExtractionContext,
+    number: PageNumber,
+    mut stream: crate::transport::Body,
+) -> Result<(Framed, PageBody), Broken> {
+    let limits = FramingLimits { record_bytes: context.tenant.config.limits.record_bytes };
+    let mut framer = Framer::new(limits);
+    let mut body = PageBody::default();
+    let block_bytes = context.memory.block_bytes();
+    let mut fill = BytesMut::with_capacity(block_bytes.min(FIRST_FILL));
+    while let Some(chunk) = stream.next().await.map_err(Broken::Fault)? {
+        framer.push(&chunk).map_err(|fault| broken_framing(number, &fault))?;
+        let mut rest = &chunk[..];
+        while !rest.is_empty() {
+            let n = rest.len().min(block_bytes - fill.len());
+            fill.extend_from_slice(&rest[..n]);
+            rest = &rest[n..];
+            if fill.len() == block_bytes {
+                store(context, number, &mut body, fill.split().freeze()).await?;
+                fill = BytesMut::with_capacity(block_bytes);
+            }
+        }
+    }
+    if !fill.is_empty() {
+        if body.is_spilling() {
+            store(context, number, &mut body, fill.freeze()).await?;
+        } else {
+            body.keep(Block { bytes: fill.freeze(), room: None });
+        }
+    }
+    let framed = framer.finish().map_err(|fault| broken_framing(number, &fault))?;
+    Ok((framed, body))
+}
+
+/// Finds room for a block: in memory, or in scratch.
+async fn store(context: &ExtractionContext, number: PageNumber, body: &mut PageBody, bytes: Bytes) -> Result<(), Broken> {
+    if !body.is_spilling() {
+        let n_bytes = bytes.len() as u64;
+        let room = match context.memory.try_take(n_bytes) {
+            // With pages queued at the output it is the output that is slow: reading stops for a while, and the
+            // tenant's side feels it as a slow reader. Otherwise a page before this one is missing.
+            None if context.output_backlog.load(Ordering::Relaxed) > 0 => {
+                tokio::time::timeout(WRITER_PATIENCE, context.memory.take(n_bytes)).await.ok()
+            }
+            room => room,
+        };
+        if let Some(room) = room {
+            body.keep(Block { bytes, room: Some(room) });
+            return Ok(());
+        }
+    }
+    spill(context, number, body, bytes).await
+}
+
+async fn spill(context: &ExtractionContext, number: PageNumber, body: &mut PageBody, bytes: Bytes) -> Result<(), Broken> {
+    let file = body.take_scratch();
+    let scratch = context.scratch.clone();
+    let n_bytes = bytes.len() as u64;
+    let written = context.files.run(move || {
+        let mut file = match file {
+            Some(file) => file,
+            None => scratch.create()?,
+        };
+        file.append(&bytes)?;
+        Ok::<_, std::io::Error>(file)
+    });
+    match written.await {
+        Ok(Ok(file)) => {
+            body.put_scratch(file, n_bytes);
+            Ok(())
+        }
+        Ok(Err(e)) if is_full(&e) => Err(Broken::NoRoom),
+        Ok(Err(e)) => Err(Broken::Scratch(Failure::new(
+            FailureClass::Local,
+            format!("page {number}: scratch can't be written: {e}; check engine.scratch_dir"),
+        ))),
+        Err(_) => Err(Broken::NoRoom),
+    }
+}
+
+/// Whether the disk, or our share of it, is full.
+pub fn is_full(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge
+    )
+}
+
+fn broken_framing(number: PageNumber, fault: &FramingFault) -> Broken {
+    Broken::Data(Failure::new(FailureClass::Data, format!("page {number}: {fault}")))
+}

@@ -1,0 +1,95 @@
+//! Fetches pages on one arbiter, for all extractions.
+//!
+//! Each page is a task of its own, so that a panic loses that page and no other. Its news travels in a guard: whatever
+//! becomes of the task, or of this actor with orders still in its mailbox, the writer hears of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+use crate::actors::page::fetch_page;
+use crate::actors::{DeathNotice, FetchPage, Missed, PageFetched, PageMissed, PageNews, TenantLink};
+use crate::model::{PageNumber, TenantName};
+use crate::tenant::TenantClient;
+
+/// The fetcher of one arbiter.
+pub struct PageFetcherActor {
+    /// One client per tenant: trust and timeouts differ, and connections belong to an arbiter.
+    clients: HashMap<TenantName, (Arc<TenantLink>, TenantClient)>,
+    _notice: DeathNotice,
+}
+
+impl PageFetcherActor {
+    /// A fetcher without connections.
+    pub fn new(notice: DeathNotice) -> Self {
+        Self { clients: HashMap::new(), _notice: notice }
+    }
+
+    fn client(&mut self, tenant: &Arc<TenantLink>) -> TenantClient {
+        let entry = self.clients.entry(tenant.name().clone());
+        let (link, client) = entry.or_insert_with(|| (tenant.clone(), tenant.client()));
+        if !Arc::ptr_eq(link, tenant) {
+            (*link, *client) = (tenant.clone(), tenant.client());
+        }
+        client.clone()
+    }
+}
+
+impl Actor for PageFetcherActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<FetchPage> for PageFetcherActor {
+    type Result = ();
+
+    fn handle(&mut self, order: FetchPage, _: &mut Self::Context) {
+        fail::fail_point!("fetcher");
+        let client = self.client(&order.extraction.tenant);
+        let FetchPage { extraction, query, number, slot, news } = order;
+        actix_rt::spawn(async move {
+            let cancelled = extraction.clone();
+            let page = fetch_page(extraction, client, query, number, slot);
+            let over = async { futures::future::select(Box::pin(cancelled.cancelled()), Box::pin(cancelled.pages_over())).await };
+            match futures::future::select(Box::pin(page), Box::pin(over)).await {
+                futures::future::Either::Left((outcome, _)) => news.tell(outcome.map_err(|why| (number, why))),
+                futures::future::Either::Right(_) => news.forget(),
+            }
+        });
+    }
+}
+
+/// Tells the writer what became of a page, also when nobody is left to tell it.
+#[derive(Debug)]
+pub struct PageNewsGuard {
+    number: PageNumber,
+    news: Option<PageNews>,
+}
+
+impl PageNewsGuard {
+    /// Answers for page `number`.
+    pub fn new(number: PageNumber, news: PageNews) -> Self {
+        Self { number, news: Some(news) }
+    }
+
+    fn tell(mut self, outcome: Result<crate::actors::FetchedPage, (PageNumber, Missed)>) {
+        let Some(news) = self.news.take() else { return };
+        match outcome {
+            Ok(page) => news.fetched.do_send(PageFetched(page)),
+            Err((number, why)) => news.missed.do_send(PageMissed { number, why }),
+        }
+    }
+
+    /// Nobody wants to know any more.
+    fn forget(mut self) {
+        self.news = None;
+    }
+}
+
+impl Drop for PageNewsGuard {
+    fn drop(&mut self) {
+        if let Some(news) = self.news.take() {
+            news.missed.do_send(PageMissed { number: self.number, why: Missed::Panicked });
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! What the supervisor builds with: configuration, threads, arbiters, tenants, sinks.
+//!
+//! It knows how to make a stage from what lies around; when to make one is the supervisor's to decide. It outlives
+//! any supervisor.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use actix::prelude::*;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, watch};
+
+use crate::actors::books::{Asker, Running};
+use crate::actors::context::HttpTally;
+use crate::actors::page_fetcher::PageFetcherActor;
+use crate::actors::poller::{PollerActor, PollerParts};
+use crate::actors::reconcile::Account;
+use crate::actors::supervisor::SupervisorActor;
+use crate::actors::tenant_stage::{TenantParts, TenantStage};
+use crate::actors::writer::{WriterActor, WriterParts};
+use crate::actors::{
+    ByteBudget, Cancel, DeathNotice, Extract, ExtractionContext, ExtractionEnded, ExtractionMoved, FetchPage, Lane,
+    Line, PagesCommitted, Pause, QuerySubmitted, Resume, Shutdown, Stage, StageDied, Status, Subscribe, TenantHeld,
+};
+use crate::config::{Config, ReportConfig, WindowOverrides};
+use crate::delivery::Scratch;
+use crate::model::{
+    Disk, Ending, ExtractionId, Failure, FailureClass, Position, Progress, QueryId, ReportName, ReportState, TenantName,
+    WallClock, Window,
+};
+use crate::sink::{Accounted, Backstage, FileSink, OutputNames, Sink, SinkError, StdoutSink, preflight};
+use crate::state::{ExtractionKey, StoreHandle};
+use crate::transport::Dial;
+
+/// Everything that touches the world outside, so that a simulation can put its own in place.
+#[derive(Clone)]
+pub struct Seams {
+    /// Makes connections.
+    pub dial: Arc<dyn Dial>,
+    /// Holds files.
+    pub disk: Arc<dyn Disk>,
+    /// Keeps positions.
+    pub store: StoreHandle,
+    /// Tells the wall-clock time.
+    pub clock: WallClock,
+    /// Where all randomness comes from.
+    pub seed: u64,
+    /// Hashes and syncs.
+    pub backstage: Backstage,
+}
+
+/// Makes a host's own sink.
+pub type SinkFactory = Arc<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
+
+/// The lines that lead to the supervisor, whichever it is.
+#[derive(Clone, Default)]
+pub struct SupervisorLines {
+    /// See [`Extract`].
+    pub extract: Line<Extract>,
+    /// See [`Pause`].
+    pub pause: Line<Pause>,
+    /// See [`Resume`].
+    pub resume: Line<Resume>,
+    /// See [`Cancel`].
+    pub cancel: Line<Cancel>,
+    /// See [`Status`].
+    pub status: Line<Status>,
+    /// See [`Subscribe`].
+    pub subscribe: Line<Subscribe>,
+    /// See [`Shutdown`].
+    pub shutdown: Line<Shutdown>,
+    /// See [`TenantHeld`].
+    pub held: Line<TenantHeld>,
+    /// See [`QuerySubmitted`].
+    pub submitted: Line<QuerySubmitted>,
+    /// See [`ExtractionMoved`].
+    pub moved: Line<ExtractionMoved>,
+    /// See [`PagesCommitted`].
+    pub committed: Line<PagesCommitted>,
+    /// See [`ExtractionEnded`].
+    pub ended: Line<ExtractionEnded>,
+    /// See [`StageDied`].
+    pub died: Line<StageDied>,
+}
+
+impl SupervisorLines {
+    /// Puts a new supervisor at their ends.
+    pub fn connect(&self, supervisor: &Addr<SupervisorActor>) {
+        self.extract.connect(supervisor.clone().recipient());
+        self.pause.connect(supervisor.clone().recipient());
+        self.resume.connect(supervisor.clone().recipient());
+        self.cancel.connect(supervisor.clone().recipient());
+        self.status.connect(supervisor.clone().recipient());
+        self.subscribe.connect(supervisor.clone().recipient());
+        self.shutdown.connect(supervisor.clone().recipient());
+        self.held.connect(supervisor.clone().recipient());
+        self.submitted.connect(supervisor.clone().recipient());
+        self.moved.connect(supervisor.clone().recipient());
+        self.committed.connect(supervisor.clone().recipient());
+        self.ended.connect(supervisor.clone().recipient());
+        self.died.connect(supervisor.clone().recipient());
+    }
+
+    /// Hangs them all up: there will be no other supervisor.
+    pub fn cut(&self) {
+        self.extract.cut();
+        self.pause.cut();
+        self.resume.cut();
+        self.cancel.cut();
+        self.status.cut();
+        self.subscribe.cut();
+        self.shutdown.cut();
+        self.held.cut();
+        self.submitted.cut();
+        self.moved.cut();
+        self.committed.cut();
+        self.ended.cut();
+        self.died.cut();
+    }
+}
+
+/// What one incarnation of an extraction is built from.
+pub struct ExtractionOrder {
+    /// Its number.
+    pub id: ExtractionId,
+    /// What is extracted.
+    pub report: Arc<ReportConfig>,
+    /// For which window.
+    pub window: Window,
+    /// Its query, if one was accepted before.
+    pub query: Option<QueryId>,
+    /// Where it stood when it began.
+    pub account: Account,
+    /// Its calls.
+    pub tally: Arc<HttpTally>,
+    /// Calls it off.
+    pub cancelled: watch::Receiver<bool>,
+    /// Holds it up.
+    pub paused: watch::Receiver<bool>,
+}
+
+/// What the supervisor builds with.
+pub struct Workshop {
+    /// The configuration.
+    pub config: Config,
+    /// The world outside.
+    pub seams: Seams,
+    /// Lines to the supervisor.
+    pub lines: SupervisorLines,
+    /// Room for page bytes.
+    pub memory: ByteBudget,
+    /// Where pages wait that find none.
+    pub scratch: Scratch,
+    /// The thread that writes files.
+    pub files: Lane,
+    /// Turns at fetching.
+    pub turns: Arc<Semaphore>,
+    /// Where pages are fetched; none means on the caller's arbiter.
+    pub arbiters: Mutex<Vec<Arbiter>>,
+    /// The fetchers' lines, one per arbiter.
+    pub fetchers: Vec<Line<FetchPage>>,
+    /// What the tenants' stages are made of.
+    pub tenant_parts: HashMap<TenantName, TenantParts>,
+    /// The tenants whose stages are started.
+    pub tenants: Mutex<HashMap<TenantName, TenantStage>>,
+    /// The host's own sinks.
+    pub sinks: HashMap<ReportName, SinkFactory>,
+    /// Grows with every incarnation, so that each draws other random numbers.
+    pub n_built: AtomicU64,
+    /// Turns true when everything is parked or done and nothing new is taken in.
+    pub closed: watch::Sender<bool>,
+}
+
+impl Workshop {
+    /// The books' entry for a new extraction.
+    ///
+    /// # Errors
+    /// The answer, where there is nothing to extract or no such report.
+    #[expect(clippy::result_large_err, reason = "the error is the extraction's whole answer, made once")]
+    pub fn running(&self, order: &Extract, id: ExtractionId, asker: Asker) -> Result<Running, Result<Ending, Failure>> {
+        let name = &order.report;
+        let Some(report) = self.config.report(name.as_str()).cloned() else {
+            let message = format!("{name}: there is no report of that name in the configuration");
+            return Err(Err(Failure::new(FailureClass::Local, message)));
+        };
+        let now = self.seams.clock.now();
+        let window = match order.window {
+            Some(window) => window,
+            None => match report.resolve_window(now, None, &WindowOverrides::default()) {
+                Ok(Some(window)) => window,
+                Ok(None) => return Err(Ok(Ending::Skipped(format!("{name}: there is nothing to ask for yet")))),
+                Err(problem) => return Err(Err(Failure::new(FailureClass::Local, problem.to_string()))),
+            },
+        };
+        let link = self.link(&report.tenant);
+        let output_name = report.output_file(&window).and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        let (cancel, _) = watch::channel(false);
+        let (pause, _) = watch::channel(false);
+        Ok(Running {
+            id,
+            window,
+            query: None,
+            was_resubmitted: false,
+            n_rebuilt: 0,
+            account: Account {
+                started_at: now,
+                n_resumed: 0,
+                tokens_before: link.as_ref().map_or(0, |link| link.n_tokens.load(Ordering::Relaxed)),
+                opens_before: link.as_ref().map_or(0, |link| link.n_breaker_opens.load(Ordering::Relaxed)),
+                output_name: output_name.unwrap_or_else(|| "-".to_owned()),
+            },
+            tally: Arc::default(),
+            cancel,
+            pause,
+            stages: None,
+            progress: Progress {
+                extraction: id,
+                report: report.name.clone(),
+                tenant: report.tenant.clone(),
+                state: ReportState::Queued,
+                n_pages: 0,
+                n_pages_expected: None,
+                n_rows: 0,
+                n_bytes: 0,
+                waiting: None,
+                message: None,
+                at: now,
+            },
+            report,
+            askers: vec![asker],
+        })
+    }
+
+    /// Finds out whether the output could be finished, before anything is asked of the tenant.
+    pub fn preflight(&self, report: &ReportConfig, window: Window) -> impl Future<Output = Result<(), Failure>> + use<> {
+        let names = match self.sinks.contains_key(&report.name) {
+            true => None,
+            false => report.output_file(&window).map(OutputNames::of),
+        };
+        let disk = self.seams.disk.clone();
+        let checked = self.files.run(move || names.map_or(Ok(()), |names| preflight(&*disk, &names)));
+        let report = report.name.clone();
+        async move {
+            let checked: Result<Result<(), SinkError>, _> = checked.await;
+            match checked {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(Failure::new(FailureClass::Local, format!("{report}: {error}"))),
+                Err(dead) => Err(Failure::new(FailureClass::Internal, format!("{report}: {dead}"))),
+            }
+        }
+    }
+
+    /// Builds the stages of one incarnation, downstream first.
+    ///
+    /// # Errors
+    /// If there is no thread for its sink.
+    pub fn build_extraction(&self, order: ExtractionOrder) -> Result<(Addr<PollerActor>, Addr<WriterActor>), Failure> {
+        let Some(link) = self.link(&order.report.tenant) else {
+            let message = format!("{}: its tenant {} has no address", order.report.name, order.report.tenant);
+            return Err(Failure::new(FailureClass::Local, message));
+        };
+        let (sink, lane) = self.sink(&order.report, order.window)?;
+        let nth = self.n_built.fetch_add(1, Ordering::Relaxed);
+        let context = Arc::new(ExtractionContext {
+            id: order.id,
+            report: order.report.clone(),
+            window: order.window,
+            tenant: link.clone(),
+            memory: self.memory.clone(),
+            scratch: self.scratch.clone(),
+            files: self.files.clone(),
+            output_backlog: Arc::default(),
+            tally: order.tally,
+            clock: self.seams.clock.clone(),
+            random: Mutex::new(fastrand::Rng::with_seed(self.seams.seed ^ (nth << 32))),
+            cancelled: order.cancelled,
+            pages_over: watch::channel(false).0,
+            paused: order.paused,
+            query_permit: Mutex::new(None),
+            moved: self.lines.moved.clone(),
+            ended: self.lines.ended.clone(),
+        });
+        let (ready, checked, check) = (Line::new(), Line::new(), Line::new());
+        let writer_parts = WriterParts {
+            context: context.clone(),
+            fetchers: self.fetchers.clone(),
+            poller: check.clone(),
+            lane,
+            turns: self.turns.clone(),
+            committed: self.lines.committed.clone(),
+            account: order.account,
+        };
+        let writer = WriterActor::new(writer_parts, sink, self.notice(Stage::Writer(order.id))).start();
+        ready.connect(writer.clone().recipient());
+        checked.connect(writer.clone().recipient());
+        let poller_parts =
+            PollerParts { context, query: order.query, submitted: self.lines.submitted.clone(), ready, checked };
+        let poller = PollerActor::new(poller_parts, link.client(), self.notice(Stage::Poller(order.id))).start();
+        check.connect(poller.clone().recipient());
+        Ok((poller, writer))
+    }
+
+    /// Starts a stage anew that belongs to no extraction.
+    ///
+    /// # Errors
+    /// If that was done too often; with the tenant whose reports fail of it (none: all of them).
+    pub fn rebuild(&self, stage: &Stage) -> Result<(), (Option<TenantName>, Failure)> {
+        match stage {
+            Stage::Fetcher(nth) => self.start_fetcher(*nth),
+            Stage::Gate(tenant) | Stage::Breaker(tenant) | Stage::Auth(tenant) => {
+                let tenants = self.tenants.lock();
+                let rebuilt = match (tenants.get(tenant), self.tenant_parts.get(tenant)) {
+                    (Some(stages), Some(parts)) => stages.rebuild(stage, parts),
+                    _ => true,
+                };
+                if !rebuilt {
+                    let message = format!("{tenant}: its stages die again after each rebuild");
+                    return Err((Some(tenant.clone()), Failure::new(FailureClass::Internal, message)));
+                }
+            }
+            Stage::Poller(_) | Stage::Writer(_) | Stage::Supervisor => {}
+        }
+        Ok(())
+    }
+
+    /// Starts the fetcher of an arbiter.
+    pub fn start_fetcher(&self, nth: usize) {
+        let notice = self.notice(Stage::Fetcher(nth));
+        let arbiters = self.arbiters.lock();
+        let fetcher = match arbiters.get(nth) {
+            Some(arbiter) => PageFetcherActor::start_in_arbiter(&arbiter.handle(), |_| PageFetcherActor::new(notice)),
+            None => PageFetcherActor::new(notice).start(),
+        };
+        self.fetchers[nth].connect(fetcher.recipient());
+    }
+
+    /// The way to a tenant, its stages started if they were not.
+    pub fn link(&self, tenant: &TenantName) -> Option<Arc<crate::actors::TenantLink>> {
+        let parts = self.tenant_parts.get(tenant)?;
+        let mut tenants = self.tenants.lock();
+        let seed = self.seams.seed ^ xxhash_rust::xxh3::xxh3_64(tenant.as_str().as_bytes());
+        let stage = tenants.entry(tenant.clone()).or_insert_with(|| {
+            let (held, died) = (self.lines.held.clone(), self.lines.died.clone());
+            TenantStage::start(parts, self.seams.dial.clone(), held, died, self.seams.clock.clone(), seed)
+        });
+        Some(stage.link.clone())
+    }
+
+    /// Has a query's id stored.
+    pub fn store_query(&self, running: &Running, query: QueryId) -> impl Future<Output = ()> + use<> {
+        let (key, now) = (key(running), self.seams.clock.now());
+        let stored = self.seams.store.call(move |store| store.save_query(&key, &query, now));
+        async move {
+            if let Ok(Err(error)) | Err(error) = stored.await.map_err(Into::into) {
+                tracing::error!(%error, "the query's id could not be stored");
+            }
+        }
+    }
+
+    /// Has a position stored.
+    pub fn store_position(&self, running: &Running, position: Position) {
+        let key = key(running);
+        drop(self.seams.store.call(move |store| store.save_position(&key, &position)));
+    }
+
+    /// Has the end of an extraction stored.
+    pub fn extraction_ended(&self, running: &Running, state: ReportState) {
+        let (key, message) = (key(running), running.progress.message.clone());
+        drop(self.seams.store.call(move |store| store.save_state(&key, state, message.as_deref())));
+    }
+
+    /// Takes everything down. The last thing that a workshop does.
+    pub fn close(&self) {
+        self.lines.cut();
+        for stage in self.tenants.lock().values() {
+            stage.cut();
+        }
+        for fetcher in &self.fetchers {
+            fetcher.cut();
+        }
+        for arbiter in self.arbiters.lock().drain(..) {
+            arbiter.stop();
+        }
+        self.closed.send_replace(true);
+    }
+
+    fn notice(&self, stage: Stage) -> DeathNotice {
+        DeathNotice::new(self.lines.died.clone(), stage, 0)
+    }
+
+    /// A report's sink, and the thread that it is driven from.
+    fn sink(&self, report: &ReportConfig, window: Window) -> Result<(Box<dyn Sink>, Lane), Failure> {
+        if let Some(factory) = self.sinks.get(&report.name) {
+            let sink = Accounted::new(factory(), &self.seams.backstage);
+            return Ok((Box::new(sink), self.own_lane(report)?));
+        }
+        let Some(path) = report.output_file(&window) else {
+            return Ok((Box::new(StdoutSink::new(self.seams.backstage.clone())), self.own_lane(report)?));
+        };
+        let names = OutputNames::of(path);
+        let sink = FileSink::new(self.seams.disk.clone(), &names, self.seams.backstage.clone());
+        Ok((Box::new(sink), self.files.clone()))
+    }
+
+    /// A thread for a destination that may block for long, so that it holds nobody else up.
+    fn own_lane(&self, report: &ReportConfig) -> Result<Lane, Failure> {
+        if self.files.is_inline() {
+            return Ok(Lane::inline());
+        }
+        Lane::start(&format!("sink-{}", report.name))
+            .map_err(|e| Failure::new(FailureClass::Local, format!("{}: no thread for its sink: {e}", report.name)))
+    }
+}
+
+fn key(running: &Running) -> ExtractionKey {
+    ExtractionKey {
+        report: running.report.name.clone(),
+        tenant: running.report.tenant.clone(),
+        window: running.window,
+        hash: running.report.extraction_hash(),
+    }
+}

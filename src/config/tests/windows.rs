@@ -1,0 +1,182 @@
+//! From what is configured to the two moments that a query asks for.
+
+use super::*;
+use crate::model::{Timestamp, Window};
+
+fn at(text: &str) -> Timestamp {
+    Timestamp::parse(text).expect("a time")
+}
+
+fn spec(window: &str) -> WindowSpec {
+    let text = SMALL.replace(
+        "window: {from: 2024-01-01, to: 2024-01-31}",
+        &format!("window: {{{window}}}, output: {{path: '{{from}}'}}"),
+    );
+    load(&text).unwrap_or_else(|errors| panic!("{errors}")).reports[0].window.clone()
+}
+
+fn refused(window: &str) -> String {
+    let text = SMALL.replace("window: {from: 2024-01-01, to: 2024-01-31}", &format!("window: {{{window}}}"));
+    load(&text).expect_err("refused").to_string()
+}
+
+fn resolved(window: &str, now: &str) -> (String, String) {
+    let window = spec(window).resolve(at(now), None, &WindowOverrides::default()).unwrap().unwrap();
+    (window.from.to_string(), window.to.to_string())
+}
+
+fn pair(from: &str, to: &str) -> (String, String) {
+    (from.to_owned(), to.to_owned())
+}
+
+const NOW: &str = "2024-04-01T10:20:30.456Z";
+
+#[test]
+fn dates_are_whole_days_of_the_zone_with_both_ends_included() {
+    assert_eq!(
+        resolved("from: 2024-01-01, to: 2024-01-31", NOW),
+        pair("2024-01-01T00:00:00.000Z", "2024-01-31T23:59:59.999Z")
+    );
+    assert_eq!(
+        resolved("from: 2024-03-31, to: 2024-03-31, timezone: Europe/Berlin", NOW),
+        pair("2024-03-30T23:00:00.000Z", "2024-03-31T21:59:59.999Z")
+    );
+    assert_eq!(
+        resolved("from: 2024-10-27, to: 2024-10-27, timezone: Europe/Berlin", NOW),
+        pair("2024-10-26T22:00:00.000Z", "2024-10-27T22:59:59.999Z")
+    );
+}
+
+#[test]
+fn a_day_whose_midnight_is_skipped_begins_at_its_first_moment() {
+    assert_eq!(
+        resolved("from: 2018-11-04, to: 2018-11-04, timezone: America/Sao_Paulo", NOW),
+        pair("2018-11-04T03:00:00.000Z", "2018-11-05T01:59:59.999Z")
+    );
+}
+
+#[test]
+fn times_with_an_offset_are_moments_and_times_without_are_the_zones() {
+    assert_eq!(
+        resolved("from: 2024-01-01T00:00:00+02:00, to: '2024-01-01T12:00:00.1239Z'", NOW),
+        pair("2023-12-31T22:00:00.000Z", "2024-01-01T12:00:00.123Z")
+    );
+    assert_eq!(
+        resolved("from: 2024-07-01T08:00, to: 2024-07-01T09:00:00, timezone: Europe/Berlin", NOW),
+        pair("2024-07-01T06:00:00.000Z", "2024-07-01T07:00:00.000Z")
+    );
+}
+
+#[test]
+fn a_time_that_the_clocks_skip_or_show_twice_is_refused() {
+    for time in ["2024-03-31T02:30", "2024-10-27T02:30"] {
+        let window = format!("from: 2024-01-01, to: {time}, timezone: Europe/Berlin");
+        assert!(refused(&window).contains("skip or show twice"), "{time}");
+    }
+}
+
+#[test]
+fn the_last_days_end_at_the_last_midnight_of_the_zone() {
+    assert_eq!(resolved("last: 1d", NOW), pair("2024-03-31T00:00:00.000Z", "2024-03-31T23:59:59.999Z"));
+    assert_eq!(
+        resolved("last: 2d, timezone: Europe/Berlin", NOW),
+        pair("2024-03-29T23:00:00.000Z", "2024-03-31T21:59:59.999Z")
+    );
+    assert_eq!(
+        resolved("last: 1d, timezone: Pacific/Auckland", "2024-04-01T11:59:00Z"),
+        pair("2024-03-31T11:00:00.000Z", "2024-04-01T10:59:59.999Z"),
+    );
+}
+
+#[test]
+fn other_units_count_back_from_now() {
+    assert_eq!(resolved("last: 6h", NOW), pair("2024-04-01T04:20:30.456Z", NOW));
+    assert_eq!(resolved("last: 24h", NOW), pair("2024-03-31T10:20:30.456Z", NOW));
+}
+
+#[test]
+fn since_goes_on_one_millisecond_after_the_watermark_and_asks_nothing_before_there_is_something() {
+    let spec = spec("since: 2024-03-01, lag: 30m");
+    let none = WindowOverrides::default();
+    let first = spec.resolve(at(NOW), None, &none).unwrap().unwrap();
+    assert_eq!(first.from, at("2024-03-01T00:00:00Z"));
+    assert_eq!(first.to, at("2024-04-01T09:50:30.456Z"));
+    assert_eq!(spec.resolve(at(NOW), Some(first.to), &none).unwrap(), None);
+    let next = spec.resolve(Timestamp(at(NOW).0 + 1), Some(first.to), &none).unwrap().unwrap();
+    assert_eq!(next, Window { from: Timestamp(first.to.0 + 1), to: Timestamp(first.to.0 + 1) });
+    assert_eq!(spec.resolve(at("2024-02-01T00:00:00Z"), None, &none).unwrap(), None);
+}
+
+fn with(window: &str, from: Option<&str>, to: Option<&str>, until: Option<&str>) -> Result<Option<Window>, Problem> {
+    let own = |text: Option<&str>| text.map(str::to_owned);
+    spec(window).resolve(at(NOW), None, &WindowOverrides { from: own(from), to: own(to), until: own(until) })
+}
+
+#[test]
+fn to_is_included_and_until_is_not() {
+    let base = "from: 2024-01-01, to: 2024-01-31";
+    assert_eq!(with(base, None, Some("2024-02-10"), None).unwrap().unwrap().to, at("2024-02-10T23:59:59.999Z"));
+    assert_eq!(with(base, None, None, Some("2024-02-10")).unwrap().unwrap().to, at("2024-02-09T23:59:59.999Z"));
+    let moment = "2024-02-10T06:00:00Z";
+    assert_eq!(with(base, None, Some(moment), None).unwrap().unwrap().to, at(moment));
+    assert_eq!(with(base, None, None, Some(moment)).unwrap().unwrap().to, at("2024-02-10T05:59:59.999Z"));
+    assert!(with(base, None, Some(moment), Some(moment)).is_err());
+}
+
+#[test]
+fn a_bound_of_the_command_line_takes_the_place_of_the_configured_one() {
+    let window = with("last: 1d", Some("2024-03-01"), None, None).unwrap().unwrap();
+    assert_eq!((window.from, window.to), (at("2024-03-01T00:00:00Z"), at("2024-03-31T23:59:59.999Z")));
+    assert!(with("from: 2024-01-01, to: 2024-01-31", Some("2024-02-01"), None, None).is_err());
+    assert!(with("since: 2024-01-01", Some("yesterday"), None, None).is_err());
+    let window = with("since: 2024-01-01", Some("2024-01-02"), Some("2024-01-03"), None).unwrap().unwrap();
+    assert_eq!(window.to, at("2024-01-03T23:59:59.999Z"));
+}
+
+#[test]
+fn impossible_windows_are_refused() {
+    for (window, reason) in [
+        ("from: 2024-02-01, to: 2024-01-01", "ends before it begins"),
+        ("from: 2024-02-30, to: 2024-03-01", "2024-02-30"),
+        ("from: 24-01-01, to: 24-01-31", "four digits"),
+        ("from: 2024-01-01", "without to"),
+        ("to: 2024-01-01", "without from"),
+        ("last: 1.5d", "1.5d"),
+        ("last: 0d", "0d"),
+        ("last: 3", "add a unit"),
+        ("lag: 30m", "lag without since"),
+        ("last: 1d, lag: 30m", "several forms"),
+        ("since: 2024-01-01, lag: -1m", "-1m"),
+        ("last: 1d, timezone: Mars/Olympus", "Mars/Olympus"),
+        ("timezone: UTC", "no form"),
+        ("since: 2024-01-01", "{from} or {to}"),
+    ] {
+        let text = refused(window);
+        assert!(text.contains(reason), "{window}: {text}");
+    }
+}
+
+#[test]
+fn parts_leave_no_gap_and_do_not_overlap() {
+    let zone = Zone::named("Europe/Berlin").unwrap();
+    let window = Window { from: at("2024-03-29T23:00:00Z"), to: at("2024-04-02T12:00:00Z") };
+    let parts = pieces(window, Span::Days(1), &zone).unwrap();
+    assert_eq!(parts.len(), 4);
+    assert_eq!(parts[1].to, at("2024-03-31T21:59:59.999Z"), "the day of the change has 23 hours");
+    assert_eq!((parts[0].from, parts[3].to), (window.from, window.to));
+    assert!(parts.windows(2).all(|two| two[1].from.0 == two[0].to.0 + 1));
+    let hours = pieces(window, Span::Time(Duration::from_secs(3600)), &zone).unwrap();
+    assert_eq!(hours.len(), 86, "the window's last millisecond is the first of an hour of its own");
+    assert!(pieces(window, Span::Time(Duration::from_millis(1)), &zone).is_err());
+}
+
+#[test]
+fn bounds_in_a_files_name_are_days_of_the_zone_where_they_are_days() {
+    let zone = Zone::named("Europe/Berlin").unwrap();
+    let window = Window { from: at("2024-01-30T23:00:00Z"), to: at("2024-01-31T22:59:59.999Z") };
+    assert_eq!((from_text(&window, &zone), to_text(&window, &zone)), pair("2024-01-31", "2024-01-31"));
+    assert_eq!(
+        (from_text(&window, &Zone::UTC), to_text(&window, &Zone::UTC)),
+        pair("20240130T230000Z", "20240131T225959Z")
+    );
+}

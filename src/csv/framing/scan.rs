@@ -1,0 +1,247 @@
+//! The running counts behind a framer, fed a block or some bytes at a time.
+//!
+//! Both ways in leave the same counts behind; which one a block takes is a matter of speed alone.
+
+use super::super::blocks::{BLOCK, Shape, below};
+use super::super::facts::{Framed, FramingFault, RaggedRecord};
+use super::super::grammar::{Event, State, fields_of};
+use crate::model::{FirstRecord, PageDigest};
+
+/// How far the first record is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FirstCopy {
+    /// Still inside it, or among the blank lines before it.
+    Open,
+    /// A carriage return ended it; a line feed would belong to it.
+    AwaitsLineFeed,
+    /// Complete.
+    Done,
+}
+
+#[derive(Debug)]
+pub(super) struct Scan {
+    record_limit: u64,
+    state: State,
+    after_cr: bool,
+    /// Bytes read, a byte order mark not counted.
+    offset: u64,
+    n_line_feeds: u64,
+    /// Where and on which line the open record begins.
+    record_start: u64,
+    record_line: u64,
+    /// Commas of the open record so far.
+    n_commas: u64,
+    n_records: u64,
+    n_blank_lines: u64,
+    first_raw: Vec<u8>,
+    first_copy: FirstCopy,
+    first_fields: u64,
+    /// Fields of the second record, and whether every later one had as many.
+    rest_fields: u64,
+    rest_alike: bool,
+    uneven: Option<RaggedRecord>,
+    n_uneven: u64,
+    stray_quotes: bool,
+}
+
+impl Scan {
+    pub(super) fn new(record_limit: u64) -> Self {
+        Self {
+            record_limit,
+            state: State::RecordStart,
+            after_cr: false,
+            offset: 0,
+            n_line_feeds: 0,
+            record_start: 0,
+            record_line: 1,
+            n_commas: 0,
+            n_records: 0,
+            n_blank_lines: 0,
+            first_raw: Vec::new(),
+            first_copy: FirstCopy::Open,
+            first_fields: 0,
+            rest_fields: 0,
+            rest_alike: true,
+            uneven: None,
+            n_uneven: 0,
+            stray_quotes: false,
+        }
+    }
+
+    /// Reads a whole block.
+    #[inline]
+    pub(super) fn block(&mut self, block: &[u8; BLOCK]) -> Result<(), FramingFault> {
+        if self.first_copy != FirstCopy::Done {
+            return self.bytes(block);
+        }
+        let shape = Shape::of(block, self.state, self.after_cr);
+        // Up to here the state is exact; only within this block would parity lead astray.
+        if shape.stray != 0 {
+            return self.bytes(block);
+        }
+        if shape.starts | shape.ends == 0 {
+            self.n_commas += u64::from(shape.commas.count_ones());
+        } else {
+            self.records_of(&shape)?;
+        }
+        if shape.blanks != 0 {
+            self.n_blank_lines += u64::from(shape.blanks.count_ones());
+        }
+        if shape.line_feeds != 0 {
+            self.n_line_feeds += u64::from(shape.line_feeds.count_ones());
+        }
+        self.state = shape.state;
+        self.after_cr = shape.after_cr;
+        self.offset += BLOCK as u64;
+        self.check_open_record()
+    }
+
+    /// Reads some bytes one by one.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), FramingFault> {
+        for &byte in bytes {
+            self.copy_first(byte);
+            let is_line_end = matches!(byte, b'\n' | b'\r');
+            if self.state == State::RecordStart {
+                if !is_line_end {
+                    self.open_record(self.offset, self.n_line_feeds + 1);
+                } else if !(byte == b'\n' && self.after_cr) {
+                    self.n_blank_lines += 1;
+                }
+            }
+            let (state, event) = self.state.step(byte);
+            match event {
+                Event::Nothing => {}
+                Event::FieldEnd => self.n_commas += 1,
+                Event::StrayQuote => self.stray_quotes = true,
+                Event::RecordEnd => {
+                    self.close_record(self.offset)?;
+                    if self.n_records == 1 {
+                        self.first_copy = if byte == b'\r' { FirstCopy::AwaitsLineFeed } else { FirstCopy::Done };
+                    }
+                }
+            }
+            self.state = state;
+            self.after_cr = byte == b'\r' && state == State::RecordStart;
+            self.n_line_feeds += u64::from(byte == b'\n');
+            self.offset += 1;
+        }
+        self.check_open_record()
+    }
+
+    /// Ends the page.
+    pub(super) fn finish(mut self, n_bytes: u64, bom_len: u8, digest: PageDigest) -> Result<Framed, FramingFault> {
+        let ends_with_newline = self.offset > 0 && self.state == State::RecordStart;
+        match self.state {
+            State::RecordStart => {}
+            State::Quoted => {
+                return Err(FramingFault::OpenQuote { record: self.n_records + 1, line: self.record_line });
+            }
+            State::FieldStart | State::Plain | State::QuoteInQuoted => self.close_record(self.offset)?,
+        }
+        let first =
+            (self.n_records > 0).then(|| FirstRecord { fields: fields_of(&self.first_raw), raw: self.first_raw });
+        Ok(Framed {
+            n_bytes,
+            bom_len,
+            n_records: self.n_records,
+            first,
+            n_fields: (self.n_records > 1 && self.rest_alike).then_some(self.rest_fields),
+            uneven: self.uneven,
+            n_uneven: self.n_uneven,
+            ends_with_newline,
+            n_blank_lines: self.n_blank_lines,
+            stray_quotes: self.stray_quotes,
+            digest,
+        })
+    }
+
+    /// Opens and closes the records that begin or end in a block.
+    #[inline]
+    fn records_of(&mut self, shape: &Shape) -> Result<(), FramingFault> {
+        let mut starts = shape.starts;
+        let mut ends = shape.ends;
+        let mut n_counted = 0;
+        loop {
+            // Starts and ends alternate, so the lower of the two is the next thing that happens.
+            if starts.trailing_zeros() < ends.trailing_zeros() {
+                let at = starts.trailing_zeros();
+                starts &= starts - 1;
+                let n_above = (shape.line_feeds & below(at)).count_ones();
+                self.open_record(self.offset + u64::from(at), self.n_line_feeds + u64::from(n_above) + 1);
+            } else if ends != 0 {
+                let at = ends.trailing_zeros();
+                ends &= ends - 1;
+                let n_commas = u64::from((shape.commas & below(at)).count_ones());
+                self.n_commas += n_commas - n_counted;
+                n_counted = n_commas;
+                self.close_record(self.offset + u64::from(at))?;
+            } else {
+                break;
+            }
+        }
+        self.n_commas += u64::from(shape.commas.count_ones()) - n_counted;
+        Ok(())
+    }
+
+    #[inline]
+    fn open_record(&mut self, start: u64, line: u64) {
+        self.record_start = start;
+        self.record_line = line;
+    }
+
+    #[inline]
+    fn close_record(&mut self, end: u64) -> Result<(), FramingFault> {
+        if end - self.record_start > self.record_limit {
+            return Err(self.too_long());
+        }
+        let n_fields = self.n_commas + 1;
+        self.n_commas = 0;
+        self.n_records += 1;
+        match self.n_records {
+            1 => self.first_fields = n_fields,
+            2 => self.rest_fields = n_fields,
+            _ => self.rest_alike &= n_fields == self.rest_fields,
+        }
+        if n_fields != self.first_fields {
+            self.n_uneven += 1;
+            self.uneven.get_or_insert(RaggedRecord {
+                record: self.n_records,
+                line: self.record_line,
+                n_fields,
+                expected: self.first_fields,
+            });
+        }
+        Ok(())
+    }
+
+    /// A record that does not end must not make us wait for its end.
+    #[inline]
+    fn check_open_record(&self) -> Result<(), FramingFault> {
+        let too_long = self.state != State::RecordStart && self.offset - self.record_start > self.record_limit;
+        if too_long || self.leads_with_too_many_blanks() { Err(self.too_long()) } else { Ok(()) }
+    }
+
+    /// Blank lines before the first record are kept with it, so they are limited too.
+    #[inline]
+    fn leads_with_too_many_blanks(&self) -> bool {
+        self.n_records == 0 && self.state == State::RecordStart && self.first_raw.len() as u64 > self.record_limit
+    }
+
+    #[cold]
+    fn too_long(&self) -> FramingFault {
+        FramingFault::RecordTooLong { record: self.n_records + 1, line: self.record_line, limit: self.record_limit }
+    }
+
+    fn copy_first(&mut self, byte: u8) {
+        match self.first_copy {
+            FirstCopy::Open => self.first_raw.push(byte),
+            FirstCopy::AwaitsLineFeed => {
+                if byte == b'\n' {
+                    self.first_raw.push(byte);
+                }
+                self.first_copy = FirstCopy::Done;
+            }
+            FirstCopy::Done => {}
+        }
+    }
+}

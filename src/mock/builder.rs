@@ -1,0 +1,286 @@
+//! Builds tenants. Every setting has a default that makes a quick, honest tenant of 20 calls a second.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use crate::model::Timestamp;
+
+use super::fault::FaultRule;
+use super::query::Fate;
+use super::report::MockReport;
+use super::running::RunningMock;
+use super::settings::{Outage, RetryAfter, Settings};
+use super::tenant::Tenant;
+use super::token::{ExpiresIn, TokenSettings};
+
+/// The way to a mock tenant.
+#[derive(Debug)]
+pub struct MockTenant;
+
+impl MockTenant {
+    /// Starts with the defaults.
+    pub fn builder() -> MockTenantBuilder {
+        MockTenantBuilder::default()
+    }
+}
+
+/// Collects a tenant's settings.
+#[derive(Clone, Debug)]
+pub struct MockTenantBuilder {
+    settings: Settings,
+    port: u16,
+}
+
+impl Default for MockTenantBuilder {
+    fn default() -> Self {
+        let token = TokenSettings {
+            client: None,
+            life: Duration::from_secs(3600),
+            expires_in: ExpiresIn::Right,
+            scopes: None,
+            refresh: false,
+            refuse_refresh: false,
+            error: None,
+            text: None,
+        };
+        let settings = Settings {
+            seed: 1,
+            salt: 0,
+            reports: HashMap::new(),
+            default_report: Some(MockReport::default()),
+            requests_per_second: 20.0,
+            block: Duration::from_secs(15 * 60),
+            retry_after: RetryAfter::Seconds,
+            rate_limit_headers: false,
+            max_open_queries: usize::MAX,
+            query_life: Duration::from_secs(24 * 3600),
+            remembers_queries: false,
+            ready_after: Duration::ZERO,
+            latency: Duration::ZERO,
+            latency_spread: Duration::ZERO,
+            token_path: "/oauth2/token".into(),
+            token,
+            revocations: Vec::new(),
+            outages: Vec::new(),
+            fates: HashMap::new(),
+            every_fate: None,
+            faults: Vec::new(),
+            wall_start: None,
+        };
+        Self { settings, port: 0 }
+    }
+}
+
+impl MockTenantBuilder {
+    fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// What data, tokens and latencies are drawn from. Default 1.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        self.set(|s| s.seed = seed)
+    }
+
+    /// The result of one template.
+    #[must_use]
+    pub fn report(self, template_id: &str, report: MockReport) -> Self {
+        self.set(|s| {
+            s.reports.insert(template_id.to_owned(), report);
+        })
+    }
+
+    /// The result of every template not named otherwise.
+    #[must_use]
+    pub fn default_report(self, report: MockReport) -> Self {
+        self.set(|s| s.default_report = Some(report))
+    }
+
+    /// Refuses templates that were not named.
+    #[must_use]
+    pub fn only_named_reports(self) -> Self {
+        self.set(|s| s.default_report = None)
+    }
+
+    /// Calls allowed in any sliding second; infinity for no limit. Default 20.
+    #[must_use]
+    pub fn requests_per_second(self, calls: f64) -> Self {
+        self.set(|s| s.requests_per_second = calls)
+    }
+
+    /// How long a client is blocked that keeps calling while told to wait. Default 15 minutes.
+    #[must_use]
+    pub fn block_for(self, block: Duration) -> Self {
+        self.set(|s| s.block = block)
+    }
+
+    /// The form in which waits are told. Default seconds.
+    #[must_use]
+    pub fn retry_after(self, form: RetryAfter) -> Self {
+        self.set(|s| s.retry_after = form)
+    }
+
+    /// Sends `X-RateLimit-*` with every answer.
+    #[must_use]
+    pub fn rate_limit_headers(self) -> Self {
+        self.set(|s| s.rate_limit_headers = true)
+    }
+
+    /// How many queries may be open at once; more are a 429 on submission. Default no limit.
+    #[must_use]
+    pub fn max_open_queries(self, most: usize) -> Self {
+        self.set(|s| s.max_open_queries = most)
+    }
+
+    /// How long a query lives after its submission. Default a day.
+    #[must_use]
+    pub fn query_life(self, life: Duration) -> Self {
+        self.set(|s| s.query_life = life)
+    }
+
+    /// Serves queries of an earlier tenant with the same reports, as after a restart of the machine.
+    #[must_use]
+    pub fn remembers_queries(self) -> Self {
+        self.set(|s| s.remembers_queries = true)
+    }
+
+    /// Goes into query ids, so that two tenants of one seed give different ones. A started tenant takes the time.
+    #[must_use]
+    pub fn id_salt(self, salt: u64) -> Self {
+        self.set(|s| s.salt = salt)
+    }
+
+    /// How long a query takes: a quarter queued, the rest running. Default none.
+    #[must_use]
+    pub fn ready_after(self, after: Duration) -> Self {
+        self.set(|s| s.ready_after = after)
+    }
+
+    /// How long every answer takes. Default none.
+    #[must_use]
+    pub fn latency(self, latency: Duration) -> Self {
+        self.set(|s| s.latency = latency)
+    }
+
+    /// How much longer an answer may take, at random.
+    #[must_use]
+    pub fn latency_spread(self, spread: Duration) -> Self {
+        self.set(|s| s.latency_spread = spread)
+    }
+
+    /// Where tokens are to be had. Default `/oauth2/token`.
+    #[must_use]
+    pub fn token_path(self, path: &str) -> Self {
+        self.set(|s| s.token_path = path.to_owned())
+    }
+
+    /// The one client that gets tokens. Default: whoever names any credentials.
+    #[must_use]
+    pub fn client(self, id: &str, secret: &str) -> Self {
+        self.set(|s| s.token.client = Some((id.to_owned(), secret.to_owned())))
+    }
+
+    /// How long a token lives. Default an hour.
+    #[must_use]
+    pub fn token_life(self, life: Duration) -> Self {
+        self.set(|s| s.token.life = life)
+    }
+
+    /// What the token answer says of its life.
+    #[must_use]
+    pub fn expires_in(self, said: ExpiresIn) -> Self {
+        self.set(|s| s.token.expires_in = said)
+    }
+
+    /// The scopes a client may ask for. Default all.
+    #[must_use]
+    pub fn scopes(self, scopes: &[&str]) -> Self {
+        self.set(|s| s.token.scopes = Some(scopes.iter().map(|&scope| scope.to_owned()).collect()))
+    }
+
+    /// Gives refresh tokens, each good for one renewal.
+    #[must_use]
+    pub fn refresh_tokens(self) -> Self {
+        self.set(|s| s.token.refresh = true)
+    }
+
+    /// Gives refresh tokens and then refuses them.
+    #[must_use]
+    pub fn refuse_refresh(self) -> Self {
+        self.set(|s| (s.token.refresh, s.token.refuse_refresh) = (true, true))
+    }
+
+    /// Refuses every token with that error, as in `invalid_client`.
+    #[must_use]
+    pub fn token_error(self, error: &str) -> Self {
+        self.set(|s| s.token.error = Some(error.to_owned()))
+    }
+
+    /// Every access token is this text.
+    #[must_use]
+    pub fn token_text(self, text: &str) -> Self {
+        self.set(|s| s.token.text = Some(text.to_owned()))
+    }
+
+    /// Takes back, at that moment, every token issued before.
+    #[must_use]
+    pub fn revoke_tokens_at(self, at: Duration) -> Self {
+        self.set(|s| s.revocations.push(at))
+    }
+
+    /// Is out of service for a while.
+    #[must_use]
+    pub fn outage(self, outage: Outage) -> Self {
+        self.set(|s| s.outages.push(outage))
+    }
+
+    /// What becomes of the nth query, from 0.
+    #[must_use]
+    pub fn fate(self, nth: usize, fate: Fate) -> Self {
+        self.set(|s| {
+            s.fates.insert(nth, fate);
+        })
+    }
+
+    /// What becomes of every query without a fate of its own.
+    #[must_use]
+    pub fn every_fate(self, fate: Fate) -> Self {
+        self.set(|s| s.every_fate = Some(fate))
+    }
+
+    /// Adds a fault rule; earlier ones come first.
+    #[must_use]
+    pub fn fault(self, rule: FaultRule) -> Self {
+        self.set(|s| s.faults.push(rule))
+    }
+
+    /// The tenant's wall clock at its start. Default 2024-02-01, for a started tenant the machine's time.
+    #[must_use]
+    pub fn wall_start(self, start: Timestamp) -> Self {
+        self.set(|s| s.wall_start = Some(start))
+    }
+
+    /// The port to listen on; 0, the default, lets the system choose.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The heart alone, for simulation.
+    pub fn build(self) -> Tenant {
+        Tenant::new(self.settings)
+    }
+
+    /// Listens on loopback, from a thread of its own.
+    pub fn start(mut self) -> io::Result<RunningMock> {
+        let wall = crate::model::WallClock::system().now();
+        self.settings.wall_start.get_or_insert(wall);
+        if self.settings.salt == 0 {
+            self.settings.salt = wall.0.cast_unsigned();
+        }
+        RunningMock::start(self.port, Tenant::new(self.settings))
+    }
+}

@@ -1,0 +1,139 @@
+//! A request as the tenant sees it, and which step of the protocol it is.
+//!
+//! The reading here is strict where the protocol is: what it doesn't name is [`CallKind::Other`].
+
+use super::ledger::CallKind;
+
+const QUERIES: &str = "/api/v2/reporting/queries";
+
+/// A request with its whole body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MockRequest {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// Path and query string, as sent.
+    pub target: String,
+    /// Header lines in order; names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl MockRequest {
+    /// A `GET` with a bearer token.
+    pub fn get(target: &str, token: &str) -> Self {
+        let headers = vec![("authorization".into(), format!("Bearer {token}"))];
+        Self { method: "GET".into(), target: target.into(), headers, body: Vec::new() }
+    }
+
+    /// A `POST` of that content type.
+    pub fn post(target: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let headers = vec![("content-type".into(), content_type.into())];
+        Self { method: "POST".into(), target: target.into(), headers, body: body.into() }
+    }
+
+    /// The same request with another header line.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_ascii_lowercase(), value.into()));
+        self
+    }
+
+    /// The first header of that (lower-case) name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    pub(super) fn accepts_gzip(&self) -> bool {
+        let codings = self.header("accept-encoding").unwrap_or_default();
+        codings.split(',').any(|c| c.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("gzip")))
+    }
+
+    pub(super) fn has_type(&self, media_type: &str) -> bool {
+        let stated = self.header("content-type").unwrap_or_default();
+        stated.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case(media_type))
+    }
+
+    pub(super) fn bearer(&self) -> Option<&str> {
+        self.header("authorization").and_then(|value| value.strip_prefix("Bearer "))
+    }
+}
+
+/// What a request is about, read from its first line alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    pub(super) kind: CallKind,
+    pub(super) path: String,
+    pub(super) query: Option<String>,
+    pub(super) page: Option<u64>,
+    pub(super) page_size: Option<u64>,
+    pub(super) format: Option<String>,
+}
+
+impl Call {
+    pub(super) fn read(request: &MockRequest, token_path: &str) -> Self {
+        let (path, parameters) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        let mut call = Self {
+            kind: CallKind::Other,
+            path: path.to_owned(),
+            query: None,
+            page: None,
+            page_size: None,
+            format: None,
+        };
+        for (name, value) in form_urlencoded::parse(parameters.as_bytes()) {
+            match name.as_ref() {
+                "page" => call.page = value.parse().ok().filter(|&n| n > 0),
+                "pageSize" => call.page_size = value.parse().ok().filter(|&n| n > 0),
+                "format" => call.format = Some(value.into_owned()),
+                _ => {}
+            }
+        }
+        let method = request.method.as_str();
+        if path == token_path {
+            call.kind = if method == "POST" { CallKind::Token } else { CallKind::Other };
+        } else if let Some(rest) = path.strip_prefix(QUERIES) {
+            let parts: Vec<&str> = rest.split('/').collect();
+            (call.kind, call.query) = match (method, parts.as_slice()) {
+                ("POST", [""]) => (CallKind::Submit, None),
+                ("GET", ["", id]) if !id.is_empty() => (CallKind::Status, Some((*id).to_owned())),
+                ("GET", ["", id, "results"]) if !id.is_empty() => (CallKind::Page, Some((*id).to_owned())),
+                _ => (CallKind::Other, None),
+            };
+        }
+        if call.kind != CallKind::Page {
+            call.page = None;
+        }
+        call
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(method: &str, target: &str) -> CallKind {
+        let request = MockRequest { method: method.into(), target: target.into(), ..MockRequest::default() };
+        Call::read(&request, "/oauth2/token").kind
+    }
+
+    #[test]
+    fn each_step_is_known_by_method_and_path() {
+        assert_eq!(kind("POST", "/oauth2/token"), CallKind::Token);
+        assert_eq!(kind("GET", "/oauth2/token"), CallKind::Other);
+        assert_eq!(kind("POST", "/api/v2/reporting/queries"), CallKind::Submit);
+        assert_eq!(kind("GET", "/api/v2/reporting/queries/q1"), CallKind::Status);
+        assert_eq!(kind("GET", "/api/v2/reporting/queries/q1/results?format=csv&page=2&pageSize=9"), CallKind::Page);
+        assert_eq!(kind("DELETE", "/api/v2/reporting/queries/q1"), CallKind::Other);
+        assert_eq!(kind("GET", "/api/v2/reporting/queries//results"), CallKind::Other);
+        assert_eq!(kind("GET", "/api/v2/reporting/queriesx"), CallKind::Other);
+    }
+
+    #[test]
+    fn gzip_is_accepted_only_where_it_is_named() {
+        let request = |value| MockRequest::get("/", "t").with_header("Accept-Encoding", value);
+        assert!(request("br, gzip;q=1").accepts_gzip());
+        assert!(!request("identity").accepts_gzip());
+        assert!(!MockRequest::get("/", "t").accepts_gzip());
+    }
+}

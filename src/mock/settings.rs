@@ -1,0 +1,80 @@
+//! What a tenant is told at its start, as the builder leaves it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::model::Timestamp;
+
+use super::fault::FaultRule;
+use super::query::Fate;
+use super::report::MockReport;
+use super::token::TokenSettings;
+
+/// The form in which a wait is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// Whole seconds, rounded up.
+    Seconds,
+    /// A date as in `Sun, 06 Nov 1994 08:49:37 GMT`, on the tenant's own clock.
+    HttpDate,
+    /// A date as in `Sunday, 06-Nov-94 08:49:37 GMT`.
+    Rfc850,
+    /// A date as in `Sun Nov  6 08:49:37 1994`.
+    Asctime,
+    /// None: the client is not told, and is not held to it.
+    Missing,
+    /// This text. The client is not held to it.
+    Garbage(String),
+}
+
+/// What happens to calls while the tenant is out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutageKind {
+    /// Connections are reset.
+    Reset,
+    /// Calls are answered 503.
+    Unavailable,
+}
+
+/// A time without service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// Its beginning, since the tenant's start.
+    pub from: Duration,
+    /// Its end, not included.
+    pub to: Duration,
+    /// What calls meet.
+    pub kind: OutageKind,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) seed: u64,
+    pub(super) salt: u64,
+    pub(super) reports: HashMap<String, MockReport>,
+    pub(super) default_report: Option<MockReport>,
+    pub(super) requests_per_second: f64,
+    pub(super) block: Duration,
+    pub(super) retry_after: RetryAfter,
+    pub(super) rate_limit_headers: bool,
+    pub(super) max_open_queries: usize,
+    pub(super) query_life: Duration,
+    pub(super) remembers_queries: bool,
+    pub(super) ready_after: Duration,
+    pub(super) latency: Duration,
+    pub(super) latency_spread: Duration,
+    pub(super) token_path: String,
+    pub(super) token: TokenSettings,
+    pub(super) revocations: Vec<Duration>,
+    pub(super) outages: Vec<Outage>,
+    pub(super) fates: HashMap<usize, Fate>,
+    pub(super) every_fate: Option<Fate>,
+    pub(super) faults: Vec<FaultRule>,
+    pub(super) wall_start: Option<Timestamp>,
+}
+
+impl Settings {
+    pub(super) fn report(&self, template: &str) -> Option<&MockReport> {
+        self.reports.get(template).or(self.default_report.as_ref())
+    }
+}

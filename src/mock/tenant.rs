@@ -1,0 +1,296 @@
+//! The heart of the mock: one pure function from a request and the present moment to a script.
+//!
+//! `now` is the time since the tenant's start and comes from outside, so that the same tenant stands behind a TCP port
+//! or in a simulated network. Nothing here reads a clock, sleeps, or touches a socket.
+
+use std::time::Duration;
+
+use crate::model::{Timestamp, Window};
+
+use super::data::mix;
+use super::expected::Expected;
+use super::fault::{Fault, FaultBook, FaultRule, Target};
+use super::ledger::{CallKind, Ledger, LedgerEntry};
+use super::limit::{Admission, Limiter};
+use super::mangle::{instead, mangle};
+use super::query::MockQuery;
+use super::request::{Call, MockRequest};
+use super::script::{Script, StreamFault};
+use super::settings::{OutageKind, RetryAfter, Settings};
+use super::token::TokenOffice;
+
+/// 2024-02-01T00:00:00Z: the wall clock of tenants that were given none.
+const WALL_START: Timestamp = Timestamp(1_706_745_600_000);
+
+/// A tenant.
+pub struct Tenant {
+    pub(super) settings: Settings,
+    pub(super) queries: Vec<MockQuery>,
+    tokens: TokenOffice,
+    limiter: Limiter,
+    faults: FaultBook,
+    ledger: Ledger,
+}
+
+/// What a decision leaves in the ledger beside the script.
+#[derive(Default)]
+pub(super) struct Remarks {
+    pub(super) generation: Option<u64>,
+    pub(super) query: Option<String>,
+    told_to_wait: bool,
+    faulted: bool,
+}
+
+impl Tenant {
+    pub(super) fn new(settings: Settings) -> Self {
+        let mut faults = FaultBook::default();
+        settings.faults.iter().cloned().for_each(|rule| faults.add(rule));
+        Self {
+            tokens: TokenOffice::new(settings.token.clone(), settings.seed, settings.revocations.clone()),
+            limiter: Limiter::new(settings.requests_per_second, settings.block),
+            faults,
+            queries: Vec::new(),
+            ledger: Ledger::default(),
+            settings,
+        }
+    }
+
+    /// Decides what to answer to a request whose head arrived at `now`.
+    pub fn answer(&mut self, request: &MockRequest, now: Duration) -> Script {
+        let call = Call::read(request, &self.settings.token_path);
+        let mut remarks = Remarks::default();
+        let mut script = self.decide(request, &call, now, &mut remarks);
+        script.delay += self.latency();
+        self.remember_wait(&script, now);
+        script.set("Date", &http_date(self.wall(now + script.delay), &RetryAfter::HttpDate));
+        if self.settings.rate_limit_headers && self.limiter.calls() != usize::MAX {
+            script.set("X-RateLimit-Limit", &self.limiter.calls().to_string());
+            script.set("X-RateLimit-Remaining", &self.limiter.remaining().to_string());
+            script.set("X-RateLimit-Reset", "1");
+        }
+        script.entry = self.ledger.open(LedgerEntry {
+            at: now,
+            kind: call.kind,
+            path: call.path,
+            query: remarks.query.or(call.query),
+            page: call.page,
+            status: script.status_sent(),
+            told_to_wait: remarks.told_to_wait,
+            generation: remarks.generation,
+            bytes: 0,
+            ended: None,
+            faulted: remarks.faulted,
+        });
+        script
+    }
+
+    fn decide(&mut self, request: &MockRequest, call: &Call, now: Duration, remarks: &mut Remarks) -> Script {
+        match self.outage(now) {
+            Some(OutageKind::Reset) => {
+                let mut script = Script::refusal(503, "out of service");
+                script.fault = Some(StreamFault::Reset);
+                return script;
+            }
+            Some(OutageKind::Unavailable) => return Script::refusal(503, "out of service"),
+            None => {}
+        }
+        match self.limiter.admit(now) {
+            Admission::Admitted => {}
+            Admission::TooFast(wait) => return self.throttled(429, wait, now, "too many requests"),
+            Admission::Waiting { rest, offence } => {
+                remarks.told_to_wait = offence;
+                return self.throttled(429, rest, now, "told to wait");
+            }
+        }
+        let query = call.query.as_deref().and_then(|id| self.find_query(id, now));
+        let fault = self.faults.meet(Target {
+            kind: call.kind,
+            page: call.page,
+            query_nth: query,
+            template: query.map(|nth| self.queries[nth].template.as_str()),
+        });
+        remarks.faulted = fault.is_some();
+        if let Some(script) = fault.as_ref().and_then(instead) {
+            return script;
+        }
+        let mut script = match call.kind {
+            CallKind::Token => {
+                let (script, generation) = self.tokens.answer(request, now);
+                remarks.generation = generation;
+                script
+            }
+            CallKind::Other => Script::refusal(404, "no such resource"),
+            _ => match self.tokens.judge(request, now) {
+                Some((generation, true)) => {
+                    remarks.generation = Some(generation);
+                    self.serve(request, call, query, fault.as_ref(), now, remarks)
+                }
+                judged => {
+                    remarks.generation = judged.map(|(generation, _)| generation);
+                    let mut script = Script::refusal(401, "the access token is missing, unknown or expired");
+                    script.set("WWW-Authenticate", "Bearer error=\"invalid_token\"");
+                    script
+                }
+            },
+        };
+        if let Some(fault) = fault {
+            mangle(&mut script, fault);
+        }
+        script
+    }
+
+    fn serve(
+        &mut self,
+        request: &MockRequest,
+        call: &Call,
+        query: Option<usize>,
+        fault: Option<&Fault>,
+        now: Duration,
+        remarks: &mut Remarks,
+    ) -> Script {
+        match call.kind {
+            CallKind::Submit => self.submit(request, now, remarks),
+            CallKind::Status => self.status(query, now),
+            _ => self.page(request, call, query, fault, now),
+        }
+    }
+
+    /// A refusal that names a wait, in the form this tenant uses.
+    pub(super) fn throttled(&self, status: u16, wait: Duration, now: Duration, message: &str) -> Script {
+        let mut script = Script::refusal(status, message);
+        let seconds = whole_seconds(wait);
+        let date = self.wall(now + self.settings.latency).plus(Duration::from_secs(seconds));
+        let value = match &self.settings.retry_after {
+            RetryAfter::Seconds => seconds.to_string(),
+            RetryAfter::Missing => return script,
+            RetryAfter::Garbage(text) => text.clone(),
+            form => http_date(date, form),
+        };
+        script.set("Retry-After", &value);
+        script
+    }
+
+    // Whoever was told a wait is held to it, whether the limit or a fault rule told it.
+    fn remember_wait(&mut self, script: &Script, now: Duration) {
+        if !matches!(script.status_sent(), 429 | 503) {
+            return;
+        }
+        let Some(value) = script.header("Retry-After").map(str::trim) else { return };
+        let sent = now + script.delay;
+        let wait = match value.parse::<u64>() {
+            Ok(seconds) => Some(Duration::from_secs(seconds)),
+            Err(_) => httpdate::parse_http_date(value).ok().and_then(|date| {
+                let date = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+                let own = u64::try_from(self.wall(sent).0).ok()? / 1000;
+                date.checked_sub(Duration::from_secs(own))
+            }),
+        };
+        if let Some(wait) = wait {
+            self.limiter.told_to_wait(sent, wait);
+        }
+    }
+
+    fn latency(&self) -> Duration {
+        let spread = self.settings.latency_spread;
+        let draw = mix(self.settings.seed ^ mix(self.ledger.len() as u64)) % 1024;
+        self.settings.latency + spread * draw as u32 / 1024
+    }
+
+    fn outage(&self, now: Duration) -> Option<OutageKind> {
+        self.settings.outages.iter().find(|o| (o.from..o.to).contains(&now)).map(|o| o.kind)
+    }
+
+    /// Whether a connection made now is to be reset at once.
+    pub fn refuses_connections(&self, now: Duration) -> bool {
+        self.outage(now) == Some(OutageKind::Reset)
+    }
+
+    /// The tenant's own wall clock.
+    pub fn wall(&self, now: Duration) -> Timestamp {
+        self.settings.wall_start.unwrap_or(WALL_START).plus(now)
+    }
+
+    /// A face reports the end of an answer.
+    pub fn ended(&mut self, entry: usize, bytes: u64, now: Duration) {
+        if let Some(entry) = self.ledger.entry(entry) {
+            entry.bytes = bytes;
+            entry.ended = Some(now);
+        }
+    }
+
+    /// What it was asked so far.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The queries it accepted, in order.
+    pub fn queries(&self) -> &[MockQuery] {
+        &self.queries
+    }
+
+    /// Adds a rule behind those there are.
+    pub fn add_fault(&mut self, rule: FaultRule) {
+        self.faults.add(rule);
+    }
+
+    /// Drops every rule.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// Makes its nth query (from 0) expire at once.
+    pub fn expire_query(&mut self, nth: usize) {
+        if let Some(query) = self.queries.get_mut(nth) {
+            query.expired = true;
+        }
+    }
+
+    /// Takes back every token issued before `now`.
+    pub fn revoke_tokens(&mut self, now: Duration) {
+        self.tokens.revoke(now);
+    }
+
+    /// Refuses every further token with that error, as in `invalid_client`; none grants them again.
+    pub fn refuse_tokens(&mut self, error: Option<&str>) {
+        self.tokens.settings_mut().error = error.map(str::to_owned);
+    }
+
+    /// The file for the windows that were submitted for `template`, each once, in order of time: what a report without
+    /// parts and one split into parts must both come to. Empty before any submission.
+    pub fn expected(&self, template: &str) -> Expected {
+        let mut windows: Vec<Window> =
+            self.queries.iter().filter(|q| q.template == template).map(|q| q.window).collect();
+        windows.sort_unstable_by_key(|w| (w.from, w.to));
+        windows.dedup();
+        self.expected_of(template, &windows)
+    }
+
+    /// The file for one window, submitted or not.
+    pub fn expected_for(&self, template: &str, window: Window) -> Expected {
+        self.expected_of(template, &[window])
+    }
+
+    fn expected_of(&self, template: &str, windows: &[Window]) -> Expected {
+        let report = self.settings.report(template).cloned().unwrap_or_default();
+        let sources = windows.iter().map(|&window| report.source(self.settings.seed, template, window)).collect();
+        Expected::new(report, sources)
+    }
+
+    /// The bytes of [`Tenant::expected`].
+    pub fn expected_csv(&self, template: &str) -> Vec<u8> {
+        self.expected(template).bytes()
+    }
+}
+
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+fn http_date(time: Timestamp, form: &RetryAfter) -> String {
+    let pattern = match form {
+        RetryAfter::Rfc850 => "%A, %d-%b-%y %H:%M:%S GMT",
+        RetryAfter::Asctime => "%a %b %e %H:%M:%S %Y",
+        _ => "%a, %d %b %Y %H:%M:%S GMT",
+    };
+    jiff::Timestamp::from_millisecond(time.0).unwrap_or_default().strftime(pattern).to_string()
+}

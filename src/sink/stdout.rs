@@ -1,0 +1,124 @@
+//! A stream: standard output, or anything else that can only be written to.
+//!
+//! What went down a stream can't be looked at again, so a stream never goes on from a position. A reader that
+//! went away is an end of its own kind, not a fault.
+
+use std::io::{self, ErrorKind, Write};
+
+use bytes::Bytes;
+
+use crate::model::{FileMark, Manifest, Position};
+
+use super::digest::{Backstage, Digester};
+use super::{Sealed, Sink, SinkError};
+
+const PLACE: &str = "output stream";
+
+/// An output that goes to a stream.
+pub struct StdoutSink<W = io::Stdout> {
+    stream: W,
+    mark: FileMark,
+    digester: Option<Digester>,
+    backstage: Backstage,
+    sealed: Option<Sealed>,
+}
+
+impl StdoutSink {
+    /// Standard output.
+    pub fn new(backstage: Backstage) -> Self {
+        Self::over(io::stdout(), backstage)
+    }
+}
+
+impl<W: Write + Send + 'static> StdoutSink<W> {
+    /// Any other stream.
+    pub fn over(stream: W, backstage: Backstage) -> Self {
+        Self { stream, mark: FileMark::START, digester: None, backstage, sealed: None }
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        loop {
+            match self.stream.flush() {
+                Err(error) if is_passing(&error) => {}
+                other => return other.map_err(ended),
+            }
+        }
+    }
+}
+
+impl<W: Write + Send + 'static> Sink for StdoutSink<W> {
+    fn begin(&mut self, position: Option<&Position>) -> Result<(), SinkError> {
+        if position.is_some_and(|position| position.output != FileMark::START) {
+            return Err(SinkError::lost(PLACE, "what went down a stream can't be gone on from"));
+        }
+        self.mark = FileMark::START;
+        self.digester = Some(Digester::new(&self.backstage));
+        self.sealed = None;
+        Ok(())
+    }
+
+    fn write(&mut self, block: &Bytes) -> Result<(), SinkError> {
+        let digester = self.digester.as_mut().ok_or_else(not_begun)?;
+        let mut rest = &block[..];
+        while !rest.is_empty() {
+            match self.stream.write(rest) {
+                Ok(0) => return Err(ended(io::Error::new(ErrorKind::WriteZero, "it took no more bytes"))),
+                Ok(n) => rest = &rest[n..],
+                Err(error) if is_passing(&error) => {}
+                Err(error) => return Err(ended(error)),
+            }
+        }
+        digester.update(block);
+        self.mark = self.mark.after(block);
+        Ok(())
+    }
+
+    fn commit(&mut self, position: &Position) -> Result<(), SinkError> {
+        self.digester.as_ref().ok_or_else(not_begun)?;
+        if position.output != self.mark {
+            return Err(SinkError::out_of_step(PLACE, "the position is not where the stream is"));
+        }
+        self.flush()
+    }
+
+    fn seal(&mut self) -> Result<Option<Sealed>, SinkError> {
+        if self.sealed.is_none() {
+            let digester = self.digester.take().ok_or_else(not_begun)?;
+            self.flush()?;
+            self.sealed = Some(Sealed { bytes: self.mark.offset, sha256: digester.finish()? });
+        }
+        Ok(self.sealed.clone())
+    }
+
+    fn finish(&mut self, manifest: &Manifest) -> Result<(), SinkError> {
+        let sealed = self.seal()?;
+        let told = Sealed { bytes: manifest.output.bytes, sha256: manifest.output.sha256.clone() };
+        if sealed != Some(told) {
+            return Err(SinkError::out_of_step(PLACE, "the manifest tells of another output"));
+        }
+        Ok(())
+    }
+
+    fn abort(&mut self) {
+        self.digester = None;
+    }
+}
+
+/// Waits a little where the stream is full and does not block by itself.
+fn is_passing(error: &io::Error) -> bool {
+    if error.kind() == ErrorKind::WouldBlock {
+        std::thread::park_timeout(std::time::Duration::from_millis(2));
+    }
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+fn ended(error: io::Error) -> SinkError {
+    match error.kind() {
+        ErrorKind::BrokenPipe => SinkError::Closed,
+        _ => SinkError::failed(PLACE, "writing", error),
+    }
+}
+
+fn not_begun() -> SinkError {
+    SinkError::out_of_step(PLACE, "it is not open for writing")
+}

@@ -1,0 +1,135 @@
+//! The way to the store from an arbiter: calls run on the store's own thread, or inline in simulation.
+//!
+//! A handle never blocks where it is used. A call that panics fails alone; the store goes on.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use tokio::sync::oneshot;
+
+use super::{Store, StoreError};
+
+type Call = Box<dyn FnOnce(&dyn Store) + Send>;
+
+/// Runs calls on a store, in the order in which they are made. Clones lead to the same store, and the thread ends
+/// with the last of them, after the calls already made.
+#[derive(Clone)]
+pub struct StoreHandle(Way);
+
+#[derive(Clone)]
+enum Way {
+    Thread(Sender<Call>),
+    Inline(Arc<dyn Store>),
+}
+
+impl StoreHandle {
+    /// Gives the store a thread of its own; fails where the system has none to give.
+    pub fn threaded(store: Arc<dyn Store>) -> Result<Self, StoreError> {
+        let (calls, arriving) = crossbeam_channel::unbounded::<Call>();
+        let serve = move || {
+            for call in arriving {
+                carry_out(&*store, call);
+            }
+        };
+        let thread = std::thread::Builder::new().name("cxtract-store".into()).spawn(serve);
+        match thread {
+            Ok(_) => Ok(Self(Way::Thread(calls))),
+            Err(error) => Err(StoreError::failed("starting its thread", error)),
+        }
+    }
+
+    /// Calls run at once, where they are made.
+    pub fn inline(store: Arc<dyn Store>) -> Self {
+        Self(Way::Inline(store))
+    }
+
+    /// Makes a call and waits for its answer. The call is made at once, not at the first poll, and is carried out
+    /// even if nobody waits.
+    pub fn call<R, F>(&self, act: F) -> impl Future<Output = Result<R, StoreError>> + Send + use<R, F>
+    where
+        R: Send + 'static,
+        F: FnOnce(&dyn Store) -> Result<R, StoreError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        // One who has stopped waiting has no use for the answer.
+        self.send(Box::new(move |store| drop(answer.send(act(store)))));
+        async move { answered.await.unwrap_or_else(|_| Err(StoreError::failed("answering a call", "the call died"))) }
+    }
+
+    /// Makes a call whose outcome goes to `then`, on the store's thread: for threads that can't await.
+    pub fn call_then<R: Send + 'static>(
+        &self,
+        act: impl FnOnce(&dyn Store) -> Result<R, StoreError> + Send + 'static,
+        then: impl FnOnce(Result<R, StoreError>) + Send + 'static,
+    ) {
+        self.send(Box::new(move |store| {
+            let died = || Err(StoreError::failed("answering a call", "the call died"));
+            then(catch_unwind(AssertUnwindSafe(|| act(store))).unwrap_or_else(|_| died()));
+        }));
+    }
+
+    fn send(&self, call: Call) {
+        match &self.0 {
+            Way::Inline(store) => carry_out(&**store, call),
+            // The thread lives as long as a handle does; a call that is dropped unheard answers by its absence.
+            Way::Thread(calls) => drop(calls.send(call)),
+        }
+    }
+}
+
+fn carry_out(store: &dyn Store, call: Call) {
+    if catch_unwind(AssertUnwindSafe(|| call(store))).is_err() {
+        tracing::error!("a call on the state store panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{TenantName, Timestamp, WallClock};
+
+    use super::super::{MemoryStore, TenantWait};
+    use super::*;
+
+    fn both() -> [(StoreHandle, MemoryStore); 2] {
+        let new = || MemoryStore::new(WallClock::new(|| Timestamp(0)));
+        let (a, b) = (new(), new());
+        [(StoreHandle::threaded(Arc::new(a.clone())).unwrap(), a), (StoreHandle::inline(Arc::new(b.clone())), b)]
+    }
+
+    #[tokio::test]
+    async fn calls_are_carried_out_in_order_even_if_nobody_waits() {
+        for (handle, store) in both() {
+            let acme = TenantName::new("acme");
+            for seconds in 1..=100 {
+                let acme = acme.clone();
+                let pause = std::time::Duration::from_secs(seconds);
+                let wait = TenantWait { received_at: Timestamp(0), pause };
+                drop(handle.call(move |store| store.save_tenant_wait(&acme, wait)));
+            }
+            let read = handle.call(move |store| store.tenant_wait(&acme)).await.unwrap().unwrap();
+            assert_eq!(read.until(), Timestamp(100_000));
+            assert_eq!(store.n_calls(), 101);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_fails_alone() {
+        for (handle, _) in both() {
+            let died: Result<(), _> = handle.call(|_| panic!("a bug in a call")).await;
+            assert!(died.is_err());
+            assert!(handle.call(|store| store.list()).await.unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_thread_that_can_not_await_is_told_by_a_callback() {
+        for (handle, _) in both() {
+            let (tell, told) = crossbeam_channel::unbounded();
+            let tell_too = tell.clone();
+            handle.call_then(|store| store.list(), move |result| tell.send(result.is_ok()).unwrap());
+            handle.call_then::<()>(|_| panic!("a bug"), move |result| tell_too.send(result.is_ok()).unwrap());
+            assert_eq!((told.recv(), told.recv()), (Ok(true), Ok(false)));
+        }
+    }
+}

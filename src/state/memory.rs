@@ -1,0 +1,282 @@
+//! A store in memory: for simulation, and for hosts that keep no state.
+//!
+//! It models a store whose acknowledged calls survive a power cut: a crash comes between two calls, never within
+//! one. Every call has a number, so that a test can let each of them fail in turn.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::model::{Position, QueryId, ReportName, ReportState, TenantName, Timestamp, WallClock};
+
+use super::{ExtractionKey, Store, StoreError, StoredExtraction, StoredQuery, TenantWait};
+
+/// What goes wrong at a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreFault {
+    /// The call fails and changes nothing.
+    Refused,
+    /// The call fails, and so does every later one until [`MemoryStore::restart`].
+    PowerCut,
+    /// The call is carried out, but its answer is lost, and the power with it.
+    PowerCutAfter,
+}
+
+/// A store in memory. Clones are the same store.
+#[derive(Clone)]
+pub struct MemoryStore {
+    clock: WallClock,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    extractions: HashMap<ExtractionKey, StoredExtraction>,
+    watermarks: HashMap<(ReportName, TenantName), Timestamp>,
+    waits: HashMap<TenantName, TenantWait>,
+    faults: BTreeMap<u64, StoreFault>,
+    n_calls: u64,
+    is_off: bool,
+}
+
+impl MemoryStore {
+    /// An empty store that takes its times from `clock`.
+    pub fn new(clock: WallClock) -> Self {
+        Self { clock, inner: Arc::default() }
+    }
+
+    /// Calls so far, failed ones included.
+    pub fn n_calls(&self) -> u64 {
+        self.inner.lock().n_calls
+    }
+
+    /// Makes a call fail, counted from now: 0 is the next one.
+    pub fn fail_nth(&self, n: u64, fault: StoreFault) {
+        let mut inner = self.inner.lock();
+        let nth = inner.n_calls + n;
+        inner.faults.insert(nth, fault);
+    }
+
+    /// Puts the power on again. Everything acknowledged is still there; faults still to come are forgotten.
+    pub fn restart(&self) {
+        let mut inner = self.inner.lock();
+        inner.faults.clear();
+        inner.is_off = false;
+    }
+
+    fn call<R>(&self, doing: &str, act: impl FnOnce(&mut Inner) -> R) -> Result<R, StoreError> {
+        let mut inner = self.inner.lock();
+        let nth = inner.n_calls;
+        inner.n_calls += 1;
+        if inner.is_off {
+            return Err(StoreError::failed(doing, "the power is gone"));
+        }
+        match inner.faults.remove(&nth) {
+            None => Ok(act(&mut inner)),
+            Some(StoreFault::Refused) => Err(StoreError::failed(doing, "refused")),
+            Some(StoreFault::PowerCut) => {
+                inner.is_off = true;
+                Err(StoreError::failed(doing, "the power is gone"))
+            }
+            Some(StoreFault::PowerCutAfter) => {
+                act(&mut inner);
+                inner.is_off = true;
+                Err(StoreError::failed(doing, "the power is gone"))
+            }
+        }
+    }
+
+    fn change(
+        &self,
+        doing: &str,
+        key: &ExtractionKey,
+        act: impl FnOnce(&mut StoredExtraction),
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.call(doing, |inner| {
+            let known = inner.extractions.entry(key.clone());
+            let extraction = known.or_insert_with(|| StoredExtraction::new(key.clone(), now));
+            act(extraction);
+            extraction.updated_at = now;
+        })
+    }
+}
+
+impl Store for MemoryStore {
+    fn load(&self, key: &ExtractionKey) -> Result<Option<StoredExtraction>, StoreError> {
+        self.call("looking up an extraction", |inner| inner.extractions.get(key).cloned())
+    }
+
+    fn list(&self) -> Result<Vec<StoredExtraction>, StoreError> {
+        let mut all: Vec<_> =
+            self.call("listing extractions", |inner| inner.extractions.values().cloned().collect())?;
+        all.sort_by(|a: &StoredExtraction, b| order(&a.key).cmp(&order(&b.key)));
+        Ok(all)
+    }
+
+    fn save_query(
+        &self,
+        key: &ExtractionKey,
+        part: u32,
+        query: &QueryId,
+        submitted_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.change("storing a query", key, |extraction| {
+            extraction.queries.insert(part, StoredQuery { id: query.clone(), submitted_at });
+        })
+    }
+
+    fn drop_expired_query(
+        &self,
+        key: &ExtractionKey,
+        part: u32,
+        position: Option<&Position>,
+    ) -> Result<(), StoreError> {
+        self.change("dropping an expired query", key, |extraction| {
+            extraction.queries.remove(&part);
+            extraction.position = position.cloned();
+            extraction.n_expired += 1;
+        })
+    }
+
+    fn save_position(&self, key: &ExtractionKey, position: &Position, memo: &str) -> Result<(), StoreError> {
+        self.change("storing a position", key, |extraction| {
+            extraction.position = Some(position.clone());
+            extraction.memo = Some(memo.to_owned());
+        })
+    }
+
+    fn save_state(&self, key: &ExtractionKey, state: ReportState, message: Option<&str>) -> Result<(), StoreError> {
+        self.change("storing a state", key, |extraction| {
+            extraction.state = state;
+            extraction.message = message.map(str::to_owned);
+        })
+    }
+
+    fn save_delivery(&self, key: &ExtractionKey, delivery: &str) -> Result<(), StoreError> {
+        self.change("storing a delivery", key, |extraction| extraction.delivery = Some(delivery.to_owned()))
+    }
+
+    fn complete(&self, key: &ExtractionKey, manifest: &str, watermark: Option<Timestamp>) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.call("storing a completion", |inner| {
+            let known = inner.extractions.entry(key.clone());
+            let extraction = known.or_insert_with(|| StoredExtraction::new(key.clone(), now));
+            extraction.state = ReportState::Complete;
+            extraction.message = None;
+            extraction.delivery = None;
+            extraction.manifest = Some(manifest.to_owned());
+            extraction.updated_at = now;
+            if let Some(watermark) = watermark {
+                inner.watermarks.insert((key.report.clone(), key.tenant.clone()), watermark);
+            }
+        })
+    }
+
+    fn forget(&self, key: &ExtractionKey) -> Result<(), StoreError> {
+        self.call("forgetting an extraction", |inner| drop(inner.extractions.remove(key)))
+    }
+
+    fn watermark(&self, report: &ReportName, tenant: &TenantName) -> Result<Option<Timestamp>, StoreError> {
+        let which = (report.clone(), tenant.clone());
+        self.call("looking up a watermark", |inner| inner.watermarks.get(&which).copied())
+    }
+
+    fn tenant_wait(&self, tenant: &TenantName) -> Result<Option<TenantWait>, StoreError> {
+        self.call("looking up a tenant's wait", |inner| inner.waits.get(tenant).copied())
+    }
+
+    fn save_tenant_wait(&self, tenant: &TenantName, wait: TenantWait) -> Result<(), StoreError> {
+        self.call("storing a tenant's wait", |inner| {
+            let kept = inner.waits.entry(tenant.clone()).or_insert(wait);
+            if wait.until() > kept.until() {
+                *kept = wait;
+            }
+        })
+    }
+}
+
+fn order(key: &ExtractionKey) -> (&ReportName, &TenantName, Timestamp, Timestamp, &str) {
+    (&key.report, &key.tenant, key.window.from, key.window.to, &key.hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::model::{PageNumber, Window};
+
+    use super::*;
+
+    fn store() -> MemoryStore {
+        MemoryStore::new(WallClock::new(|| Timestamp(7)))
+    }
+
+    fn key(report: &str) -> ExtractionKey {
+        let window = Window { from: Timestamp(0), to: Timestamp(86_399_999) };
+        ExtractionKey { report: ReportName::new(report), tenant: TenantName::new("acme"), window, hash: "h".into() }
+    }
+
+    #[test]
+    fn what_was_saved_is_found_again() {
+        let store = store();
+        assert_eq!(store.load(&key("calls")), Ok(None));
+        let position = Position { next_page: PageNumber(3), ..Position::start() };
+        store.save_query(&key("calls"), 0, &QueryId::new("q1"), Timestamp(5)).unwrap();
+        store.save_position(&key("calls"), &position, "memo").unwrap();
+        store.save_state(&key("calls"), ReportState::Parked, Some("told to wait")).unwrap();
+        let found = store.load(&key("calls")).unwrap().unwrap();
+        assert_eq!(found.queries[&0], StoredQuery { id: QueryId::new("q1"), submitted_at: Timestamp(5) });
+        assert_eq!((found.position, found.memo.as_deref()), (Some(position), Some("memo")));
+        assert_eq!((found.state, found.updated_at), (ReportState::Parked, Timestamp(7)));
+    }
+
+    #[test]
+    fn an_expired_query_takes_its_position_along_and_is_counted() {
+        let store = store();
+        let (key, past) = (key("calls"), Position { next_page: PageNumber(9), ..Position::start() });
+        store.save_query(&key, 0, &QueryId::new("q1"), Timestamp(5)).unwrap();
+        store.save_position(&key, &past, "").unwrap();
+        store.drop_expired_query(&key, 0, None).unwrap();
+        let found = store.load(&key).unwrap().unwrap();
+        assert_eq!((found.queries.len(), found.position, found.n_expired), (0, None, 1));
+    }
+
+    #[test]
+    fn forgetting_an_extraction_keeps_the_watermark_and_the_others() {
+        let store = store();
+        store.complete(&key("b"), "{}", Some(Timestamp(99))).unwrap();
+        store.save_state(&key("a"), ReportState::Queued, None).unwrap();
+        let listed: Vec<_> = store.list().unwrap().into_iter().map(|e| e.key.report).collect();
+        assert_eq!(listed, [ReportName::new("a"), ReportName::new("b")]);
+        store.forget(&key("b")).unwrap();
+        assert_eq!(store.list().unwrap().len(), 1);
+        assert_eq!(store.watermark(&ReportName::new("b"), &TenantName::new("acme")), Ok(Some(Timestamp(99))));
+    }
+
+    #[test]
+    fn a_wait_is_never_shortened() {
+        let (store, acme) = (store(), TenantName::new("acme"));
+        let long = TenantWait { received_at: Timestamp(0), pause: Duration::from_secs(900) };
+        let short = TenantWait { received_at: Timestamp(1_000), pause: Duration::from_secs(5) };
+        store.save_tenant_wait(&acme, long).unwrap();
+        store.save_tenant_wait(&acme, short).unwrap();
+        assert_eq!(store.tenant_wait(&acme), Ok(Some(long)));
+        assert_eq!(store.tenant_wait(&TenantName::new("other")), Ok(None));
+    }
+
+    #[test]
+    fn a_refused_call_changes_nothing_and_a_lost_answer_still_counts() {
+        let store = store();
+        store.fail_nth(0, StoreFault::Refused);
+        assert!(store.save_state(&key("a"), ReportState::Queued, None).is_err());
+        assert_eq!(store.load(&key("a")), Ok(None));
+        store.fail_nth(0, StoreFault::PowerCutAfter);
+        assert!(store.save_state(&key("a"), ReportState::Queued, None).is_err());
+        assert!(store.load(&key("a")).is_err(), "the power stays off");
+        store.restart();
+        assert!(store.load(&key("a")).unwrap().is_some());
+        assert_eq!(store.n_calls(), 5);
+    }
+}

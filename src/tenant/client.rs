@@ -1,0 +1,422 @@
+//! The calls of the reporting API, each as one function.
+//!
+//! An answer is judged by [`classify`] alone; this file puts requests together and reads bodies. Tokens and
+//! credentials go to their own origins only: every URL is built here from the configured ones, none is taken from an
+//! answer.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+use super::error::{CallFault, Sent};
+use super::excerpt::{Mask, escape};
+use super::json::{self, QueryBody, QueryStatus, StatusAnswer};
+use crate::model::{
+    AccessToken, AnswerHead, LinkHint, Outcome, PageNumber, QueryId, Secret, TransportFault, WallClock,
+};
+use crate::policy::classify::{Expecting, classify_fault, classify_head};
+use crate::policy::token::{Grant, TokenAnswer};
+use crate::transport::{Answer, Body, HeaderText, HttpClient, Method, Request};
+
+/// JSON answers are small; one that is larger than this is of the wrong kind.
+const MAX_JSON: usize = 1 << 20;
+
+/// How the client shows the token endpoint who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// HTTP Basic, each half form-encoded first (RFC 6749, 2.3.1).
+    Basic,
+    /// In the form body.
+    Body,
+}
+
+/// What a tenant's tokens are asked for with.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The client's id.
+    pub client_id: Secret,
+    /// The client's secret.
+    pub client_secret: Secret,
+    /// Where they go.
+    pub client_auth: ClientAuth,
+    /// The scopes asked for; the field is left out where there are none.
+    pub scopes: Vec<String>,
+}
+
+/// Where a tenant is and who we are to it.
+#[derive(Clone, Debug)]
+pub struct TenantSettings {
+    /// The API, without a slash at its end.
+    pub base_url: String,
+    /// The token endpoint.
+    pub token_url: String,
+    /// Who we are.
+    pub credentials: Credentials,
+    /// For dates in answers that bring none of their own.
+    pub clock: WallClock,
+}
+
+/// What every call with a token needs.
+pub struct Call<'a> {
+    /// The token to send.
+    pub token: &'a AccessToken,
+    /// Called with status code and pause as soon as the head of an answer asks for one.
+    pub throttled: &'a dyn Fn(u16, Option<Duration>),
+}
+
+/// What came for a page.
+pub enum PageAnswer {
+    /// The head of a page; its body follows.
+    Page(Box<PageStream>),
+    /// 404: past the end, or the query is gone.
+    Missing,
+}
+
+/// A page under way.
+pub struct PageStream {
+    /// The decoded body.
+    pub body: Body,
+    /// What `Link` said.
+    pub link: LinkHint,
+    /// What `X-Total-Count` said.
+    pub total_count: Option<u64>,
+}
+
+/// One tenant's API over one arbiter's connections.
+#[derive(Clone)]
+pub struct TenantClient {
+    http: HttpClient,
+    token_http: HttpClient,
+    settings: TenantSettings,
+    mask: Mask,
+}
+
+impl TenantClient {
+    /// A client that calls the API over `http` and the token endpoint, which may be reached another way, over
+    /// `token_http`.
+    pub fn new(http: HttpClient, token_http: HttpClient, settings: TenantSettings) -> Self {
+        let credentials = &settings.credentials;
+        let basic = basic_credentials(credentials);
+        let mask = Mask::new([credentials.client_secret.expose(), basic.as_str()]);
+        Self { http, token_http, settings, mask }
+    }
+
+    /// Asks for a token.
+    ///
+    /// # Errors
+    /// Where none came; `oauth_error` has the endpoint's own code.
+    pub async fn token(&self, grant: &Grant, throttled: &dyn Fn(u16, Option<Duration>)) -> Result<TokenAnswer, CallFault> {
+        let credentials = &self.settings.credentials;
+        let mut headers =
+            vec![("Content-Type", HeaderText::fixed("application/x-www-form-urlencoded")), accept("application/json")];
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        let mut mask = self.mask.clone();
+        match grant {
+            Grant::ClientCredentials => form.append_pair("grant_type", "client_credentials"),
+            Grant::Refresh(refresh_token) => {
+                mask = mask.and(refresh_token.expose());
+                form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", refresh_token.expose())
+            }
+        };
+        if !credentials.scopes.is_empty() {
+            form.append_pair("scope", &credentials.scopes.join(" "));
+        }
+        match credentials.client_auth {
+            ClientAuth::Basic => {
+                headers.push(authorization("Basic", &basic_credentials(credentials))?);
+            }
+            ClientAuth::Body => {
+                form.append_pair("client_id", credentials.client_id.expose());
+                form.append_pair("client_secret", credentials.client_secret.expose());
+            }
+        }
+        let request = Request {
+            method: Method::Post,
+            url: self.settings.token_url.clone(),
+            headers,
+            body: Some(Bytes::from(form.finish())),
+        };
+        let answer = send(&self.token_http, request, "the token request", &mask).await?;
+        let (body, _) = self.small_body(Expecting::Token, answer, "the token request", throttled, &mask).await?;
+        json::token(&body).ok_or_else(|| wrong_kind("the token answer can't be read", &body, &mask))
+    }
+
+    /// Submits a query.
+    ///
+    /// # Errors
+    /// Where it was not accepted, or its acceptance not seen; [`CallFault::sent`] tells which.
+    pub async fn submit(&self, call: Call<'_>, query: &QueryBody) -> Result<QueryId, CallFault> {
+        let mask = self.mask.and(call.token.value.expose());
+        let body = serde_json::to_vec(query).map_err(|e| CallFault::answered(Outcome::Local, e.to_string()))?;
+        let request = Request {
+            method: Method::Post,
+            url: format!("{}/api/v2/reporting/queries", self.settings.base_url),
+            headers: vec![
+                bearer(call.token)?,
+                ("Content-Type", HeaderText::fixed("application/json")),
+                accept("application/json"),
+            ],
+            body: Some(Bytes::from(body)),
+        };
+        let answer = send(&self.http, request, "the submission", &mask).await?;
+        let (body, _) = self.small_body(Expecting::Submit, answer, "the submission", call.throttled, &mask).await?;
+        json::query_id(&body).ok_or_else(|| wrong_kind("the submission's answer has no queryId", &body, &mask))
+    }
+
+    /// Asks where a query stands.
+    ///
+    /// # Errors
+    /// Where no readable answer came.
+    pub async fn status(&self, call: Call<'_>, query: &QueryId) -> Result<StatusAnswer, CallFault> {
+        let mask = self.mask.and(call.token.value.expose());
+        let request = Request {
+            method: Method::Get,
+            url: self.query_url(query),
+            headers: vec![bearer(call.token)?, accept("application/json")],
+            body: None,
+        };
+        let what = format!("the status of query {}", escape(query.as_str()));
+        let answer = send(&self.http, request, &what, &self.mask).await?;
+        if matches!(answer.head.status, 404 | 410) {
+            answer.body.drain().await;
+            return Ok(StatusAnswer::Gone);
+        }
+        let (body, _) = self.small_body(Expecting::Status, answer, &what, call.throttled, &mask).await?;
+        match json::query_status(&body) {
+            Some(QueryStatus::Failed(reason)) => {
+                Ok(StatusAnswer::Known(QueryStatus::Failed(reason.map(|words| mask.text(&words)))))
+            }
+            Some(QueryStatus::Unknown(word)) => Ok(StatusAnswer::Known(QueryStatus::Unknown(mask.text(&word)))),
+            Some(status) => Ok(StatusAnswer::Known(status)),
+            None => Err(wrong_kind("the status answer can't be read", &body, &mask)),
+        }
+    }
+
+    /// Asks for a page and returns once its head is there.
+    ///
+    /// # Errors
+    /// Where no page came.
+    pub async fn page(
+        &self,
+        call: Call<'_>,
+        query: &QueryId,
+        number: PageNumber,
+        page_size: u64,
+    ) -> Result<PageAnswer, CallFault> {
+        let request = Request {
+            method: Method::Get,
+            url: format!("{}/results?format=csv&page={number}&pageSize={page_size}", self.query_url(query)),
+            headers: vec![bearer(call.token)?, accept("text/csv")],
+            body: None,
+        };
+        let what = format!("page {number}");
+        let answer = send(&self.http, request, &what, &self.mask).await?;
+        if answer.head.status == 404 {
+            answer.body.drain().await;
+            return Ok(PageAnswer::Missing);
+        }
+        let mask = self.mask.and(call.token.value.expose());
+        let answer = self.judged(Expecting::Page, answer, &what, call.throttled, &mask).await?;
+        let total_count = answer.head.header("x-total-count").and_then(|count| count.trim().parse().ok());
+        let link = link_hint(&answer.head);
+        Ok(PageAnswer::Page(Box::new(PageStream { body: answer.body, link, total_count })))
+    }
+
+    /// The fault of a page body that broke off.
+    pub fn body_fault(&self, number: PageNumber, fault: &TransportFault) -> CallFault {
+        CallFault::transport(fault, classify_fault(fault), format!("page {number}: {}", self.mask.text(&fault.to_string())))
+    }
+
+    /// Passes a good answer through; turns any other into a fault with the start of what came.
+    async fn judged(
+        &self,
+        expecting: Expecting,
+        answer: Answer,
+        what: &str,
+        throttled: &dyn Fn(u16, Option<Duration>),
+        mask: &Mask,
+    ) -> Result<Answer, CallFault> {
+        let outcome = classify_head(expecting, &answer.head, self.settings.clock.now()).outcome;
+        let status = answer.head.status;
+        let mut throttle = None;
+        match outcome {
+            Outcome::Ok => return Ok(answer),
+            Outcome::Throttled { wait } => {
+                // Before the body is read: a slow error body must not keep the news from the gate.
+                throttled(status, wait);
+                throttle = Some((status, wait));
+            }
+            _ => {}
+        }
+        let led_to = answer.head.header("location").filter(|_| (300..400).contains(&status)).map(|to| mask.text(to));
+        let kind = answer.head.header("content-type").map(|kind| mask.text(kind));
+        let body = answer.body.drain().await;
+        let mut message = match (&led_to, outcome) {
+            (Some(target), _) => format!("{what}: redirected ({status}) to {target}, which is not followed; correct base_url or token_url"),
+            (None, Outcome::WrongKind) => format!(
+                "{what}: answer of the wrong kind (status {status}, content type {})",
+                kind.as_deref().unwrap_or("none")
+            ),
+            (None, _) => format!("{what}: status {status}"),
+        };
+        if !body.is_empty() {
+            message.push_str(": ");
+            message.push_str(&mask.excerpt(&body));
+        }
+        let mut fault = CallFault::answered(outcome, message);
+        fault.status = Some(status);
+        fault.throttle = throttle;
+        if expecting == Expecting::Token && let Some((error, description)) = json::oauth_error(&body) {
+            fault.message = format!("{what}: {}", mask.text(&error));
+            if let Some(description) = description {
+                fault.message = format!("{}: {}", fault.message, mask.text(&description));
+            }
+            fault.oauth_error = Some(error);
+        }
+        Err(fault)
+    }
+
+    async fn small_body(
+        &self,
+        expecting: Expecting,
+        answer: Answer,
+        what: &str,
+        throttled: &dyn Fn(u16, Option<Duration>),
+        mask: &Mask,
+    ) -> Result<(Bytes, AnswerHead), CallFault> {
+        let Answer { head, body } = self.judged(expecting, answer, what, throttled, mask).await?;
+        match body.collect(MAX_JSON).await {
+            Ok(body) => Ok((body, head)),
+            Err(TransportFault::OverLimit { what: part, limit }) => Err(CallFault::answered(
+                Outcome::WrongKind,
+                format!("{what}: answer of the wrong kind: {part} is larger than {limit}"),
+            )),
+            Err(fault) => {
+                let outcome = classify_fault(&fault);
+                Err(CallFault::transport(&fault, outcome, format!("{what}: {}", mask.text(&fault.to_string()))))
+            }
+        }
+    }
+
+    fn query_url(&self, query: &QueryId) -> String {
+        format!("{}/api/v2/reporting/queries/{}", self.settings.base_url, path_segment(query.as_str()))
+    }
+}
+
+async fn send(http: &HttpClient, request: Request, what: &str, mask: &Mask) -> Result<Answer, CallFault> {
+    http.send(request).await.map_err(|fault| {
+        CallFault::transport(&fault, classify_fault(&fault), format!("{what}: {}", mask.text(&fault.to_string())))
+    })
+}
+
+type Header = (&'static str, HeaderText);
+
+fn bearer(token: &AccessToken) -> Result<Header, CallFault> {
+    authorization("Bearer", token.value.expose())
+}
+
+fn authorization(scheme: &str, credentials: &str) -> Result<Header, CallFault> {
+    HeaderText::new(&format!("{scheme} {credentials}"))
+        .map(|value| ("Authorization", value))
+        .map_err(|bad| CallFault::answered(Outcome::Local, format!("the credentials can't be sent: {bad}")))
+}
+
+fn accept(kind: &'static str) -> Header {
+    ("Accept", HeaderText::fixed(kind))
+}
+
+fn wrong_kind(what: &str, body: &[u8], mask: &Mask) -> CallFault {
+    let mut fault = CallFault::answered(Outcome::WrongKind, format!("{what}: {}", mask.excerpt(body)));
+    fault.sent = Sent::Answered;
+    fault
+}
+
+fn basic_credentials(credentials: &Credentials) -> String {
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = format!("{}:{}", encode(credentials.client_id.expose()), encode(credentials.client_secret.expose()));
+    STANDARD.encode(pair)
+}
+
+/// A query id is opaque: whatever it holds stays within its own path segment.
+fn path_segment(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for &byte in text.as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    // Dots alone would be taken for a step up the path.
+    if out.chars().all(|c| c == '.') { out.replace('.', "%2E") } else { out }
+}
+
+/// Whether `Link` (RFC 8288) names a next page. Its URL is never looked at.
+fn link_hint(head: &AnswerHead) -> LinkHint {
+    let mut hint = LinkHint::Absent;
+    for line in head.headers_named("link") {
+        hint = LinkHint::NoNext;
+        if has_rel_next(line) {
+            return LinkHint::Next;
+        }
+    }
+    hint
+}
+
+/// Looks for `rel=next` among the parameters behind each `<…>`; what stands inside the brackets doesn't count.
+fn has_rel_next(line: &str) -> bool {
+    let mut outside = String::new();
+    let mut rest = line;
+    while let Some(open) = rest.find('<') {
+        outside.push_str(&rest[..open]);
+        rest = rest[open..].find('>').map_or("", |close| &rest[open + close + 1..]);
+    }
+    outside.push_str(rest);
+    outside.split([';', ',']).any(|parameter| {
+        let Some((name, value)) = parameter.split_once('=') else { return false };
+        let relations = value.trim().trim_matches('"');
+        name.trim().eq_ignore_ascii_case("rel")
+            && relations.split_ascii_whitespace().any(|relation| relation.eq_ignore_ascii_case("next"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(links: &[&str]) -> AnswerHead {
+        AnswerHead { status: 200, headers: links.iter().map(|l| ("link".to_owned(), (*l).to_owned())).collect() }
+    }
+
+    #[test]
+    fn only_a_next_relation_counts_and_never_the_url() {
+        assert_eq!(link_hint(&head(&[])), LinkHint::Absent);
+        assert_eq!(link_hint(&head(&["<https://x/?page=2>; rel=\"next\""])), LinkHint::Next);
+        assert_eq!(link_hint(&head(&["<https://x/?page=2>; title=\"a\"; REL=next"])), LinkHint::Next);
+        assert_eq!(link_hint(&head(&["<https://x/?a;rel=next,b>; rel=\"prev\""])), LinkHint::NoNext);
+        assert_eq!(link_hint(&head(&["<u>; rel=\"first\", <v>; rel=\"last next\""])), LinkHint::Next);
+        assert_eq!(link_hint(&head(&["<u>; rel=first", "<v>; rel=next"])), LinkHint::Next);
+        assert_eq!(link_hint(&head(&[""])), LinkHint::NoNext);
+    }
+
+    #[test]
+    fn a_query_id_stays_within_its_path_segment() {
+        assert_eq!(path_segment("8f-4_a~.1"), "8f-4_a~.1");
+        assert_eq!(path_segment("a/../b?c#d e"), "a%2F..%2Fb%3Fc%23d%20e");
+        assert_eq!(path_segment(".."), "%2E%2E");
+    }
+
+    #[test]
+    fn basic_credentials_are_form_encoded_before_they_are_joined() {
+        let credentials = Credentials {
+            client_id: Secret::new("a:b c"),
+            client_secret: Secret::new("p%ö"),
+            client_auth: ClientAuth::Basic,
+            scopes: vec![],
+        };
+        assert_eq!(STANDARD.decode(basic_credentials(&credentials)).unwrap(), b"a%3Ab+c:p%25%C3%B6");
+    }
+}
