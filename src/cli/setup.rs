@@ -91,7 +91,9 @@ pub(crate) fn start_mocks(config: &mut Config) -> Result<Mocks, String> {
             .ready_after(settings.ready_after)
             .start()
             .map_err(|error| format!("the mock tenant {tenant} can't listen on the loopback address: {error}"))?;
-        config.point_mock(&tenant, &mock.base_url());
+        if !config.point_mock(&tenant, &mock.base_url()) {
+            return Err(format!("the mock tenant {tenant} has no usable address: {}", mock.base_url()));
+        }
         running.push(mock);
     }
     Ok(Mocks { _running: running })

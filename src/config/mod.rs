@@ -88,6 +88,16 @@ impl Config {
         self.reports.iter().find(|report| report.name.as_str() == name)
     }
 
+    /// Turns a mock tenant into one at the address where it was started; any credentials do there. False where there is
+    /// no such mock tenant or the address can't be read.
+    pub fn point_mock(&mut self, tenant: &TenantName, base_url: &str) -> bool {
+        let mock = self.tenants.iter_mut().find(|t| t.name == *tenant && t.is_mock());
+        let (Some(mock), Ok(base_url)) = (mock, BaseUrl::parse(base_url)) else { return false };
+        let auth = Auth::new(&base_url, SecretSource::plain("mock"), SecretSource::plain("mock"));
+        Arc::make_mut(mock).endpoint = Endpoint::Remote(Box::new(Remote { base_url, auth }));
+        true
+    }
+
     /// Fetches the credentials of those tenants; mock tenants need none and are passed over.
     pub fn resolve_secrets(
         &self,

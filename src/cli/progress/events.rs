@@ -102,23 +102,13 @@ pub(crate) fn summary(all: &[Ended], at: Timestamp) -> Value {
 }
 
 fn waiting(reason: &WaitReason, until: Timestamp) -> Value {
-    let mut fields = json!({ "reason": reason_word(reason), "until": until });
+    let mut fields = json!({ "reason": reason.as_str(), "until": until });
     match reason {
         WaitReason::ToldToWait(status) => fields["status"] = json!(status),
         WaitReason::BreakerOpen(error) | WaitReason::Retry(error) => fields["error"] = json!(error),
         WaitReason::NextPoll | WaitReason::Paused => {}
     }
     fields
-}
-
-fn reason_word(reason: &WaitReason) -> &'static str {
-    match reason {
-        WaitReason::ToldToWait(_) => "told_to_wait",
-        WaitReason::BreakerOpen(_) => "breaker_open",
-        WaitReason::NextPoll => "next_poll",
-        WaitReason::Retry(_) => "retry",
-        WaitReason::Paused => "paused",
-    }
 }
 
 fn event(name: &str, progress: &Progress, fields: Value) -> Value {
