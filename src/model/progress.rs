@@ -54,6 +54,19 @@ pub enum WaitReason {
     Paused,
 }
 
+impl WaitReason {
+    /// The word for it in events.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::ToldToWait(_) => "told_to_wait",
+            Self::BreakerOpen(_) => "breaker_open",
+            Self::NextPoll => "next_poll",
+            Self::Retry(_) => "retry",
+            Self::Paused => "paused",
+        }
+    }
+}
+
 /// The newest snapshot of one extraction. Each one is complete in itself: a slow
 /// subscriber misses steps, never facts.
 #[derive(Clone, Debug)]

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# All checks, the cheapest first: what CI runs and what `just check` runs, so that the two can't differ.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() {
+    printf '\n== %s\n' "$*"
+    "$@"
+}
+
+step cargo fmt --all -- --check
+step cargo clippy --all-targets -- -D warnings
+step cargo clippy --all-targets --no-default-features -- -D warnings
+step cargo clippy --all-targets --features failpoints -- -D warnings
+step cargo test
+# The fail points are process-wide, so that their tests stand in a target of their own.
+if [ -e tests/panics.rs ] || [ -e tests/panics/main.rs ]; then
+    step cargo test --features failpoints --test panics
+fi
+RUSTDOCFLAGS="-D warnings" step cargo doc --no-deps
+# Benchmarks are only tried here, not measured: a machine that others use too gives no figures.
+for bench in benches/*.rs; do
+    [ -e "$bench" ] || continue
+    step cargo bench --bench "$(basename "$bench" .rs)" -- --test
+done
+if command -v cargo-deny >/dev/null; then
+    step cargo deny check
+fi
+printf '\nall checks passed\n'

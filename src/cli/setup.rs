@@ -1,0 +1,126 @@
+//! From files and arguments to a configuration that the engine can start with.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cxtract::config::{Config, ConfigErrors, Sources, path_conflicts};
+use cxtract::model::{ReportName, TenantName};
+
+use crate::cli::args::{self, RunArgs};
+use crate::cli::select;
+
+/// Reads the configuration; its warnings are logged.
+///
+/// # Errors
+/// With every problem at once.
+pub(crate) fn load(file: Option<&Path>, overrides: &[String]) -> Result<Config, String> {
+    let file = args::config_file(file, std::env::var_os("CXTRACT_CONFIG"), Path::exists)?;
+    let mut sources = Sources::file(file).with_process_environment();
+    sources.overrides = overrides.to_vec();
+    let config = Config::load(&sources).map_err(|problems| format!("the configuration can't be used\n{problems}"))?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(config)
+}
+
+/// Cuts the configuration down to what `run` is asked for, with outputs where they are asked to go. Tenants that no
+/// chosen report uses are left out, so that their secrets are not needed.
+///
+/// # Errors
+/// If the call makes no sense with this configuration.
+pub(crate) fn narrow(mut config: Config, args: &RunArgs) -> Result<Config, String> {
+    let known: Vec<ReportName> = config.reports.iter().map(|r| r.name.clone()).collect();
+    let chosen = select::reports(&args.reports, &known)?;
+    let mut reports = Vec::with_capacity(chosen.len());
+    for name in &chosen {
+        reports.extend(config.reports.iter().find(|r| r.name == *name).cloned());
+    }
+    select::streams(args, reports.len(), reports.iter().any(|r| r.output.is_stdout()))?;
+    let path = match &args.output {
+        Some(path) => Some(path.to_str().ok_or("-o is no valid UTF-8; use a path that is")?),
+        None => None,
+    };
+    if path.is_some() || args.output_dir.is_some() {
+        for report in &mut reports {
+            // Relative paths start at the working folder, which is where they are opened.
+            let output = report.output.redirected(path, args.output_dir.as_deref()).map_err(|p| p.to_string())?;
+            Arc::make_mut(report).output = output;
+        }
+        // In one folder, paths may meet that were apart before.
+        let conflicts = path_conflicts(&reports);
+        if !conflicts.is_empty() {
+            return Err(ConfigErrors(conflicts).to_string());
+        }
+    }
+    config.tenants.retain(|tenant| reports.iter().any(|r| r.tenant == tenant.name));
+    config.reports = reports;
+    Ok(config)
+}
+
+/// The embedded tenants of a run. They stop when this is dropped.
+#[cfg(feature = "mock")]
+pub(crate) struct Mocks {
+    _running: Vec<cxtract::mock::RunningMock>,
+}
+
+/// Starts a mock tenant for each tenant that has one instead of an address, and points the configuration at it.
+///
+/// # Errors
+/// If one can't be started.
+#[cfg(feature = "mock")]
+pub(crate) fn start_mocks(config: &mut Config) -> Result<Mocks, String> {
+    use cxtract::config::Endpoint;
+    use cxtract::mock::{MockReport, MockTenant};
+
+    let mut running = Vec::new();
+    let wanted: Vec<_> = config
+        .tenants
+        .iter()
+        .filter_map(|tenant| match &tenant.endpoint {
+            Endpoint::Mock(settings) => Some((tenant.name.clone(), settings.clone())),
+            Endpoint::Remote(_) => None,
+        })
+        .collect();
+    for (tenant, settings) in wanted {
+        let mock = MockTenant::builder()
+            .seed(settings.seed)
+            .default_report(MockReport::with_rows(settings.total_rows))
+            .requests_per_second(settings.requests_per_second)
+            .latency(settings.latency)
+            .ready_after(settings.ready_after)
+            .start()
+            .map_err(|error| format!("the mock tenant {tenant} can't listen on the loopback address: {error}"))?;
+        if !config.point_mock(&tenant, &mock.base_url()) {
+            return Err(format!("the mock tenant {tenant} has no usable address: {}", mock.base_url()));
+        }
+        running.push(mock);
+    }
+    Ok(Mocks { _running: running })
+}
+
+/// Without embedded tenants in this build, a configuration that asks for one can't be used.
+#[cfg(not(feature = "mock"))]
+pub(crate) fn start_mocks(config: &mut Config) -> Result<(), String> {
+    match config.tenants.iter().find(|tenant| tenant.is_mock()) {
+        Some(tenant) => Err(format!(
+            "tenants.{}: mock tenants are not part of this build; build with --features mock, or give a base_url",
+            tenant.name
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The path as it is shown: from the working folder where it is below it.
+pub(crate) fn shown_path(path: PathBuf) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    match path.strip_prefix(&here) {
+        Ok(below) if !here.as_os_str().is_empty() => below.to_owned(),
+        _ => path,
+    }
+}
+
+/// Every tenant of the configuration.
+pub(crate) fn tenants(config: &Config) -> Vec<TenantName> {
+    config.tenants.iter().map(|tenant| tenant.name.clone()).collect()
+}
