@@ -160,6 +160,9 @@ impl Assembly {
         if page.link != LinkHint::Absent {
             self.window.links_seen();
         }
+        if page.framed.n_records > 1 {
+            self.window.good_page();
+        }
         if number == PageNumber::FIRST {
             self.is_headless = page.framed.first.is_none();
             if page.framed.n_records > 1 {
@@ -281,7 +284,6 @@ impl Assembly {
             );
             return Move::Fail(Failure::new(FailureClass::Data, message));
         }
-        self.window.good_page();
         Move::Append(Box::new(page), cut)
     }
 

@@ -220,6 +220,8 @@ impl WriterActor {
                 let park = Park { reason: ParkReason::DiskFull, message, until: None };
                 self.end(ExtractionEnd::Ended(Ending::Parked(park)), ctx);
             }
+            // Whoever reads has seen enough: `… | head` is no failure.
+            SinkError::Closed => self.end(ExtractionEnd::Ended(Ending::Skipped(message)), ctx),
             SinkError::Unusable { .. } => self.fail(Failure::new(FailureClass::Local, message), ctx),
             _ => self.fail(Failure::new(FailureClass::Sink, message), ctx),
         }
