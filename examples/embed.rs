@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use actix_web::rt::time::timeout;
 use actix_web::{App, HttpServer};
-use cxtract::config::{Config, Sources};
-use cxtract::engine::Engine;
+use cxtract::config::Sources;
 use cxtract::mock::{MockReport, MockTenant};
-use cxtract::model::TenantName;
+use cxtract::model::{ReportName, TenantName};
 use cxtract::service::Routes;
+use cxtract::{Config, Engine};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .start()?;
     let folder = std::env::temp_dir().join(format!("cxtract-embed-{}", std::process::id()));
     let engine = Engine::builder().config(configuration(&folder, &mock.base_url())?).start()?;
-    let routes = Routes::new(engine.clone(), [cxtract::model::ReportName::new("interactions")]);
+    let routes = Routes::new(engine.clone(), [ReportName::new("interactions")]);
 
     // Port 0 in the demonstration, so that it runs beside anything else.
     let port = if demo { 0 } else { 8080 };
@@ -74,9 +74,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 fn configuration(folder: &Path, base_url: &str) -> Result<Config, Box<dyn Error>> {
     let mut config = Config::load(&Sources::text(folder.join("config.yaml"), CONFIG))?;
-    if !config.point_mock(&TenantName::new("demo"), base_url) {
-        return Err("the mock tenant has no usable address".into());
-    }
+    config.point_mock(&TenantName::new("demo"), base_url)?;
     Ok(config)
 }
 

@@ -6,6 +6,7 @@ pub mod actors;
 pub mod config;
 pub mod csv;
 pub mod delivery;
+mod engine;
 #[cfg(feature = "mock")]
 pub mod mock;
 pub mod model;
@@ -16,3 +17,9 @@ pub mod sink;
 pub mod state;
 pub mod tenant;
 pub mod transport;
+
+pub use actors::protocol::{Cancel, Extract, Pause, ProgressMade, Resume, Shutdown, Status, Subscribe};
+pub use config::Config;
+pub use engine::{Engine, EngineBuilder, EngineHandle, Seams, StartError};
+pub use model::{Ending, Failure, Manifest, Park, Progress};
+pub use sink::Sink;

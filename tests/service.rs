@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{App, test};
-use cxtract::config::{Config, Sources};
-use cxtract::engine::Engine;
+use cxtract::config::Sources;
 use cxtract::mock::{MockReport, MockTenant, RunningMock};
 use cxtract::model::{ReportName, TenantName};
 use cxtract::service::Routes;
+use cxtract::{Config, Engine};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -35,7 +35,7 @@ fn host(ready_after: Duration) -> Host {
         .start()
         .unwrap();
     let mut config = Config::load(&Sources::text(folder.path().join("config.yaml"), CONFIG)).unwrap();
-    assert!(config.point_mock(&TenantName::new("demo"), &mock.base_url()));
+    config.point_mock(&TenantName::new("demo"), &mock.base_url()).unwrap();
     let engine = Engine::builder().config(config).start().unwrap();
     Host { folder, _mock: mock, routes: Routes::new(engine, [ReportName::new("calls")]) }
 }

@@ -268,7 +268,9 @@ impl Assembly {
         let bom_len = u64::from(page.framed.bom_len);
         let cut = match self.header.judge(number, first) {
             HeaderVerdict::Header => Cut { n_bytes: bom_len, n_rows: page.framed.n_records - 1 },
-            HeaderVerdict::Repeated { n_bytes } => Cut { n_bytes: bom_len + n_bytes, n_rows: page.framed.n_records - 1 },
+            HeaderVerdict::Repeated { n_bytes } => {
+                Cut { n_bytes: bom_len + n_bytes, n_rows: page.framed.n_records - 1 }
+            }
             HeaderVerdict::Row => Cut { n_bytes: bom_len, n_rows: page.framed.n_records },
             HeaderVerdict::Changed { message } => return Move::Fail(Failure::new(FailureClass::Data, message)),
         };

@@ -58,29 +58,22 @@ impl PageBody {
     /// Hands the body over block by block; each block's room is free as soon as the receiver drops the bytes it got.
     ///
     /// # Errors
-    /// The receiver's, or that of reading scratch.
-    pub fn drain<E: From<io::Error>>(
+    /// The receiver's, or `unreadable` of why scratch can't be read back.
+    pub fn drain<E>(
         mut self,
         block_bytes: usize,
+        unreadable: impl Fn(io::Error) -> E,
         mut receive: impl FnMut(Bytes) -> Result<(), E>,
     ) -> Result<(), E> {
         for block in std::mem::take(&mut self.blocks) {
             receive(block.bytes)?;
             drop(block.room);
         }
-        self.read_spilled(block_bytes, receive)
-    }
-
-    fn read_spilled<E: From<io::Error>>(
-        &mut self,
-        block_bytes: usize,
-        mut receive: impl FnMut(Bytes) -> Result<(), E>,
-    ) -> Result<(), E> {
         let Some(file) = &self.spilled else { return Ok(()) };
         let mut offset = 0;
         while offset < self.n_spilled {
             let n = usize::try_from(self.n_spilled - offset).map_or(block_bytes, |left| left.min(block_bytes));
-            let block = file.read(offset, n)?;
+            let block = file.read(offset, n).map_err(&unreadable)?;
             offset += block.len() as u64;
             receive(block)?;
         }

@@ -1,32 +1,42 @@
-//! Tells the supervisor that a stage is gone.
+//! Tells whoever rebuilds stages that one is gone.
 //!
 //! A handler's panic drops its actor and nobody hears of it: so each actor carries this guard, and its drop is the
-//! news. A stage that is meant to go is told to by its line being cut, or sets the guard quiet first.
+//! news. A stage that goes as planned sets the guard quiet first.
+
+use std::fmt;
 
 use crate::actors::{Line, Stage, StageDied};
 
 /// News of a death, sent when dropped.
-#[derive(Debug)]
-pub struct DeathNotice {
-    news: Option<(Line<StageDied>, StageDied)>,
-}
+pub struct DeathNotice(Option<Box<dyn FnOnce() + Send>>);
 
 impl DeathNotice {
-    /// Speaks for this incarnation of `stage`.
-    pub fn new(line: Line<StageDied>, stage: Stage, incarnation: u64) -> Self {
-        Self { news: Some((line, StageDied { stage, incarnation })) }
+    /// Tells the supervisor that `stage` is gone.
+    pub fn new(line: Line<StageDied>, stage: Stage) -> Self {
+        Self::calling(move || line.tell(StageDied { stage }))
+    }
+
+    /// Calls `tell` when dropped.
+    pub fn calling(tell: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(tell)))
     }
 
     /// The stage goes as planned.
     pub fn quiet(&mut self) {
-        self.news = None;
+        self.0 = None;
+    }
+}
+
+impl fmt::Debug for DeathNotice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeathNotice")
     }
 }
 
 impl Drop for DeathNotice {
     fn drop(&mut self) {
-        if let Some((line, news)) = self.news.take() {
-            line.tell(news);
+        if let Some(tell) = self.0.take() {
+            tell();
         }
     }
 }

@@ -47,10 +47,11 @@ impl Lane {
     }
 
     /// Hands over a job and returns at once; its answer can be awaited, or dropped.
-    pub fn run<T: Send + 'static>(
-        &self,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> impl Future<Output = Result<T, LaneDead>> + Send + use<T> {
+    pub fn run<T, F>(&self, job: F) -> impl Future<Output = Result<T, LaneDead>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
         let (answer, receiver) = oneshot::channel();
         let job: Job = Box::new(move || {
             // Nobody may be interested any more; the job was still to be done.

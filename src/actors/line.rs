@@ -45,6 +45,11 @@ where
         *self.0.write() = None;
     }
 
+    /// Who is there now.
+    pub fn recipient(&self) -> Option<Recipient<M>> {
+        self.0.read().clone()
+    }
+
     /// Sends news. It is lost if nobody is there: a rebuilt stage starts from what is stored, not from old news.
     pub fn tell(&self, message: M) {
         if let Some(recipient) = &*self.0.read() {

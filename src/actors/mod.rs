@@ -27,8 +27,10 @@ mod tenant_stage;
 pub(crate) mod workshop;
 mod writer;
 
+pub(crate) use crate::tenant::Call;
 pub use assembly::Counts;
 pub use body::{Block, PageBody};
+pub(crate) use books::Books;
 pub use call::Tries;
 pub use context::{ExtractionContext, HttpTally, TenantLink};
 pub use guard::DeathNotice;
@@ -39,6 +41,4 @@ pub use page::FetchedPage;
 pub use page_fetcher::PageNewsGuard;
 pub use permit::{InFlight, Permit, PermitLines};
 pub use protocol::*;
-pub(crate) use books::Books;
-pub(crate) use tenant_stage::{TenantParts, retry_settings};
-pub(crate) use crate::tenant::Call;
+pub(crate) use tenant_stage::TenantParts;

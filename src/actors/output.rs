@@ -90,7 +90,12 @@ impl Output {
     ///
     /// # Errors
     /// The sink's.
-    pub fn append(&mut self, page: FetchedPage, cut: Cut, when_durable: impl FnOnce(Position) -> WhenDurable) -> Result<Written, SinkError> {
+    pub fn append(
+        &mut self,
+        page: FetchedPage,
+        cut: Cut,
+        when_durable: impl FnOnce(Position) -> WhenDurable,
+    ) -> Result<Written, SinkError> {
         fail::fail_point!("thread");
         let FetchedPage { number, framed, body, slot, .. } = page;
         if self.written.n_bytes == 0
@@ -103,7 +108,8 @@ impl Output {
         let n_body = framed.n_bytes;
         let mut skip = cut.n_bytes;
         let block_bytes = self.block_bytes;
-        let drained = body.drain(block_bytes, |mut bytes: Bytes| {
+        let unreadable = |error| SinkError::failed("scratch", "reading a page back", error);
+        let drained = body.drain(block_bytes, unreadable, |mut bytes: Bytes| {
             let n_skipped = usize::try_from(skip).map_or(bytes.len(), |skip| skip.min(bytes.len()));
             skip -= n_skipped as u64;
             let bytes = bytes.split_off(n_skipped);

@@ -142,7 +142,12 @@ async fn receive(
 }
 
 /// Finds room for a block: in memory, or in scratch.
-async fn store(context: &ExtractionContext, number: PageNumber, body: &mut PageBody, bytes: Bytes) -> Result<(), Broken> {
+async fn store(
+    context: &ExtractionContext,
+    number: PageNumber,
+    body: &mut PageBody,
+    bytes: Bytes,
+) -> Result<(), Broken> {
     if !body.is_spilling() {
         let n_bytes = bytes.len() as u64;
         let room = match context.memory.try_take(n_bytes) {
@@ -161,7 +166,12 @@ async fn store(context: &ExtractionContext, number: PageNumber, body: &mut PageB
     spill(context, number, body, bytes).await
 }
 
-async fn spill(context: &ExtractionContext, number: PageNumber, body: &mut PageBody, bytes: Bytes) -> Result<(), Broken> {
+async fn spill(
+    context: &ExtractionContext,
+    number: PageNumber,
+    body: &mut PageBody,
+    bytes: Bytes,
+) -> Result<(), Broken> {
     let file = body.take_scratch();
     let scratch = context.scratch.clone();
     let n_bytes = bytes.len() as u64;

@@ -50,7 +50,9 @@ impl Handler<FetchPage> for PageFetcherActor {
         actix_rt::spawn(async move {
             let cancelled = extraction.clone();
             let page = fetch_page(extraction, client, query, number, slot);
-            let over = async { futures::future::select(Box::pin(cancelled.cancelled()), Box::pin(cancelled.pages_over())).await };
+            let over = async {
+                futures::future::select(Box::pin(cancelled.cancelled()), Box::pin(cancelled.pages_over())).await
+            };
             match futures::future::select(Box::pin(page), Box::pin(over)).await {
                 futures::future::Either::Left((outcome, _)) => news.tell(outcome.map_err(|why| (number, why))),
                 futures::future::Either::Right(_) => news.forget(),

@@ -39,7 +39,7 @@ pub struct Permit {
     token: Option<AccessToken>,
     lines: PermitLines,
     in_flight: Option<InFlight>,
-    is_probe: bool,
+    probe: bool,
 }
 
 impl Permit {
@@ -51,7 +51,6 @@ impl Permit {
         breaker: u64,
         lines: PermitLines,
         in_flight: &InFlight,
-        is_probe: bool,
     ) -> Self {
         let counted = (call != CallKind::Token).then(|| in_flight.clone());
         if let Some(in_flight) = &counted {
@@ -65,17 +64,24 @@ impl Permit {
             token: token.as_ref().map(|t| t.generation),
             breaker,
         };
-        Self { report, token, lines, in_flight: counted, is_probe }
+        Self { report, token, lines, in_flight: counted, probe: false }
+    }
+
+    /// The same right, as a probe of a half-open breaker.
+    #[must_use]
+    pub fn as_probe(mut self) -> Self {
+        self.probe = true;
+        self
+    }
+
+    /// Whether it is a probe of a half-open breaker: such a call's failure is not charged to its tries.
+    pub fn is_probe(&self) -> bool {
+        self.probe
     }
 
     /// The token to send. Every call but a token call has one.
     pub fn token(&self) -> Option<&AccessToken> {
         self.token.as_ref()
-    }
-
-    /// Whether the breaker let this call pass to see if the tenant is back. Its failure isn't the request's.
-    pub fn is_probe(&self) -> bool {
-        self.is_probe
     }
 
     /// Tells the gate of a pause at once, before the answer's body is read.

@@ -68,7 +68,8 @@ impl PollerActor {
     fn wait_until_ready(&mut self, query: QueryId, first_delay: bool, ctx: &mut Context<Self>) {
         let (parts, client) = (self.parts.clone(), self.client.clone());
         let polled = query.clone();
-        let work = async move { until_cancelled(&parts.context, poll(&parts.context, &client, &polled, first_delay)).await };
+        let work =
+            async move { until_cancelled(&parts.context, poll(&parts.context, &client, &polled, first_delay)).await };
         ctx.spawn(work.into_actor(self).map(move |polled, poller, ctx| match polled {
             None => poller.leave(ctx),
             Some(Ok(total_rows)) => poller.parts.ready.tell(ResultsReady { query, total_rows }),
@@ -200,7 +201,8 @@ async fn submit(parts: &PollerParts, client: &TenantClient) -> Result<QueryId, S
             context.tell(ExtractionStep::Remark(message));
         }
         if n_unknown > 1 {
-            let message = format!("{}: submitted twice, both times with unknown outcome: {}", report.name, fault.message);
+            let message =
+                format!("{}: submitted twice, both times with unknown outcome: {}", report.name, fault.message);
             let is_wrong_kind = fault.outcome == Outcome::WrongKind;
             permit.end(fault.outcome, Some(fault.message));
             return Err(Stop::Refused(if is_wrong_kind {
@@ -245,7 +247,9 @@ async fn poll(
                 return Err(Stop::Refused(Refused::Parked(not_ready(context, query, config.max_wait))));
             }
             StatusAnswer::Known(QueryStatus::Working) => {}
-            StatusAnswer::Known(other) => return Err(Stop::Refused(Refused::Failed(bad_status(context, query, other)))),
+            StatusAnswer::Known(other) => {
+                return Err(Stop::Refused(Refused::Failed(bad_status(context, query, other))));
+            }
         }
     }
 }

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::actors::{ExtractionContext, FetchedPage, PageNewsGuard, Permit, Slot};
 use crate::model::{
-    AccessToken, Ending, ExtractionId, Failure, Outcome, PageNumber, Park, Position, Progress, QueryId, ReportName, TenantName,
-    TokenGeneration, WaitReason, Window,
+    AccessToken, Ending, ExtractionId, Failure, Outcome, PageNumber, Park, Position, Progress, QueryId, ReportName,
+    TenantName, TokenGeneration, WaitReason, Window,
 };
 
 // ---- The host and the supervisor -------------------------------------------------------------------------------
@@ -380,8 +380,6 @@ pub enum ExtractionEnd {
 pub struct StageDied {
     /// Which one.
     pub stage: Stage,
-    /// Which incarnation of it.
-    pub incarnation: u64,
 }
 
 /// A place in the system that can die and be rebuilt.

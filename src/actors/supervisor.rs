@@ -16,9 +16,7 @@ use crate::actors::{
     Cancel, DeathNotice, Extract, ExtractionEnd, ExtractionEnded, ExtractionMoved, ExtractionStep, PagesCommitted,
     Pause, QuerySubmitted, Resume, Shutdown, Stage, StageDied, Status, Subscribe, TenantHeld,
 };
-use crate::model::{
-    Ending, ExtractionId, Failure, FailureClass, Progress, ReportName, ReportState, WaitReason,
-};
+use crate::model::{Ending, ExtractionId, Failure, FailureClass, Progress, ReportName, ReportState, WaitReason};
 
 /// How often the stages of one extraction are rebuilt before it fails.
 const MAX_REBUILDS: u32 = 3;
@@ -221,9 +219,9 @@ impl Handler<Extract> for SupervisorActor {
             }
         }
         Box::pin(async move {
-            answer.await.unwrap_or_else(|_| {
-                Err(Failure::new(FailureClass::Internal, format!("{name}: the engine is gone")))
-            })
+            answer
+                .await
+                .unwrap_or_else(|_| Err(Failure::new(FailureClass::Internal, format!("{name}: the engine is gone"))))
         })
     }
 }
@@ -393,7 +391,7 @@ impl Handler<StageDied> for SupervisorActor {
             Stage::Supervisor => {}
             stage => {
                 tracing::warn!(?stage, "a stage died and is rebuilt");
-                if let Err((tenant, failure)) = self.workshop.rebuild(&stage, news.incarnation) {
+                if let Err((tenant, failure)) = self.workshop.rebuild(&stage) {
                     let hit = |running: &&Running| tenant.as_ref().is_none_or(|name| running.progress.tenant == *name);
                     let hit: Vec<_> = self.books.lock().running.iter().filter(hit).map(|r| r.id).collect();
                     for id in hit {

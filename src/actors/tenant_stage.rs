@@ -137,7 +137,7 @@ impl TenantStage {
     }
 
     fn notice(&self, stage: Stage) -> Option<Box<dyn std::any::Any + Send>> {
-        Some(Box::new(DeathNotice::new(self.died.clone(), stage, 0)))
+        Some(Box::new(DeathNotice::new(self.died.clone(), stage)))
     }
 
     fn start_gate(&self, is_rebuild: bool) {

@@ -26,8 +26,8 @@ use crate::actors::{
 use crate::config::{Config, ReportConfig, WindowOverrides};
 use crate::delivery::Scratch;
 use crate::model::{
-    Disk, Ending, ExtractionId, Failure, FailureClass, Position, Progress, QueryId, ReportName, ReportState, TenantName,
-    WallClock, Window,
+    Disk, Ending, ExtractionId, Failure, FailureClass, Position, Progress, QueryId, ReportName, ReportState,
+    TenantName, WallClock, Window,
 };
 use crate::sink::{Accounted, Backstage, FileSink, OutputNames, Sink, SinkError, StdoutSink, preflight};
 use crate::state::{ExtractionKey, StoreHandle};
@@ -194,7 +194,8 @@ impl Workshop {
             },
         };
         let link = self.link(&report.tenant);
-        let output_name = report.output_file(&window).and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        let output_name =
+            report.output_file(&window).and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
         let (cancel, _) = watch::channel(false);
         let (pause, _) = watch::channel(false);
         Ok(Running {
@@ -233,7 +234,11 @@ impl Workshop {
     }
 
     /// Finds out whether the output could be finished, before anything is asked of the tenant.
-    pub fn preflight(&self, report: &ReportConfig, window: Window) -> impl Future<Output = Result<(), Failure>> + use<> {
+    pub fn preflight(
+        &self,
+        report: &ReportConfig,
+        window: Window,
+    ) -> impl Future<Output = Result<(), Failure>> + use<> {
         let names = match self.sinks.contains_key(&report.name) {
             true => None,
             false => report.output_file(&window).map(OutputNames::of),
@@ -350,9 +355,9 @@ impl Workshop {
     /// Has a query's id stored.
     pub fn store_query(&self, running: &Running, query: QueryId) -> impl Future<Output = ()> + use<> {
         let (key, now) = (key(running), self.seams.clock.now());
-        let stored = self.seams.store.call(move |store| store.save_query(&key, &query, now));
+        let stored = self.seams.store.call(move |store| store.save_query(&key, 0, &query, now));
         async move {
-            if let Ok(Err(error)) | Err(error) = stored.await.map_err(Into::into) {
+            if let Err(error) = stored.await {
                 tracing::error!(%error, "the query's id could not be stored");
             }
         }
@@ -361,7 +366,7 @@ impl Workshop {
     /// Has a position stored.
     pub fn store_position(&self, running: &Running, position: Position) {
         let key = key(running);
-        drop(self.seams.store.call(move |store| store.save_position(&key, &position)));
+        drop(self.seams.store.call(move |store| store.save_position(&key, &position, "")));
     }
 
     /// Has the end of an extraction stored.
@@ -386,7 +391,7 @@ impl Workshop {
     }
 
     fn notice(&self, stage: Stage) -> DeathNotice {
-        DeathNotice::new(self.lines.died.clone(), stage, 0)
+        DeathNotice::new(self.lines.died.clone(), stage)
     }
 
     /// A report's sink, and the thread that it is driven from.

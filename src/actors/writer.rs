@@ -134,11 +134,15 @@ impl WriterActor {
                 }
             })
         };
-        self.on_output(ctx, move |output| output.append(page, cut, when_durable), |writer, written, ctx| {
-            writer.written = written;
-            writer.tell_written();
-            writer.ask(ctx);
-        });
+        self.on_output(
+            ctx,
+            move |output| output.append(page, cut, when_durable),
+            |writer, written, ctx| {
+                writer.written = written;
+                writer.tell_written();
+                writer.ask(ctx);
+            },
+        );
     }
 
     /// Asks for pages as far as window and room reach.
@@ -147,7 +151,9 @@ impl WriterActor {
         if self.is_over || self.is_waiting_for_room {
             return;
         }
-        let (Some(assembly), Some(query), Some((share, _))) = (&mut self.assembly, &self.query, &self.turn) else { return };
+        let (Some(assembly), Some(query), Some((share, _))) = (&mut self.assembly, &self.query, &self.turn) else {
+            return;
+        };
         let context = &self.parts.context;
         while let Some(page) = assembly.next_to_ask() {
             let Some(slot) = share.slot(&context.memory, page == assembly.head()) else {
@@ -196,10 +202,14 @@ impl WriterActor {
             self.parts.context.tell(ExtractionStep::Remark(remark));
         }
         let told = manifest.clone();
-        self.on_output(ctx, move |output| output.finish(&told), |writer, (), ctx| {
-            writer.tell_written();
-            writer.end(ExtractionEnd::Ended(Ending::Complete(manifest)), ctx);
-        });
+        self.on_output(
+            ctx,
+            move |output| output.finish(&told),
+            |writer, (), ctx| {
+                writer.tell_written();
+                writer.end(ExtractionEnd::Ended(Ending::Complete(manifest)), ctx);
+            },
+        );
     }
 
     fn sink_failed(&mut self, error: &SinkError, ctx: &mut Context<Self>) {
@@ -217,7 +227,8 @@ impl WriterActor {
 
     fn fail(&mut self, failure: Failure, ctx: &mut Context<Self>) {
         let name = self.parts.context.report.name.as_str();
-        let message = if failure.message.contains(name) { failure.message } else { format!("{name}: {}", failure.message) };
+        let message =
+            if failure.message.contains(name) { failure.message } else { format!("{name}: {}", failure.message) };
         self.end(ExtractionEnd::Ended(Ending::Failed(Failure::new(failure.class, message))), ctx);
     }
 
@@ -238,6 +249,15 @@ impl WriterActor {
             line.tell(ended);
             ctx.stop();
         }));
+    }
+
+    /// The extraction was called off: lets go of everything.
+    fn leave(&mut self, ctx: &mut Context<Self>) {
+        self.is_over = true;
+        self.notice.quiet();
+        let output = self.output.clone();
+        drop(self.parts.lane.run(move || output.lock().abort()));
+        ctx.stop();
     }
 
     fn tell_written(&self) {
@@ -261,6 +281,8 @@ impl Actor for WriterActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.on_output(ctx, Output::begin, |_, (), _| {});
+        let context = self.parts.context.clone();
+        ctx.spawn(async move { context.cancelled().await }.into_actor(self).map(|(), writer, ctx| writer.leave(ctx)));
     }
 }
 

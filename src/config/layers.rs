@@ -2,7 +2,8 @@
 //!
 //! Each layer is a source of the crate that lays its own tree over what is there. The crate's own sources would turn
 //! keys into small letters and numbers into other numbers, and they can't take the other forms of a choice away.
-//! So scalars travel as tagged text, and everything hangs below one root key that the crate has nothing to read in.
+//! So scalars travel as tagged text, and the whole tree as the one item of a list below one root key: what is in a
+//! list the crate passes on untouched, while of tables it would forget where they came from.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use config::{ConfigError, Map, Source, Value, ValueKind};
 
-use super::problem::Problem;
+use super::problem::{Problem, Ranked};
 use super::tree::{self, Node, Origin, Scalar, Tree};
 
 /// Where settings come from, weakest first.
@@ -78,7 +79,7 @@ const CHOICES: &[(&[&str], &[&[&str]])] = &[
 ];
 
 /// Reads all layers into one tree. What can't be read is told in `problems`.
-pub(super) fn read(sources: &Sources, problems: &mut Vec<Problem>) -> Node {
+pub(super) fn read(sources: &Sources, problems: &mut Vec<Ranked>) -> Node {
     let name: Arc<str> = sources.file.to_string_lossy().into();
     let file = match &sources.text {
         Some(text) => tree::parse(text, &name, 0, problems),
@@ -105,13 +106,13 @@ pub(super) fn read(sources: &Sources, problems: &mut Vec<Problem>) -> Node {
         .add_source(Layer(arguments))
         .build();
     match merged.map(|c| c.cache.kind) {
-        Ok(ValueKind::Table(mut table)) => table.remove(ROOT).map(from_value),
+        Ok(ValueKind::Table(mut table)) => table.remove(ROOT).and_then(unwrap).map(from_value),
         _ => None,
     }
     .unwrap_or(Node { tree: Tree::Map(Vec::new()), origin: root_origin })
 }
 
-fn from_environment(variables: &[(String, String)], rank: &mut u64, problems: &mut Vec<Problem>) -> Node {
+fn from_environment(variables: &[(String, String)], rank: &mut u64, problems: &mut Vec<Ranked>) -> Node {
     let mut layer = Node { tree: Tree::Map(Vec::new()), origin: origin("the environment".into(), rank) };
     let mut variables: Vec<_> = variables
         .iter()
@@ -123,31 +124,35 @@ fn from_environment(variables: &[(String, String)], rank: &mut u64, problems: &m
         let origin = origin(format!("environment variable {name}").into(), rank);
         if path.iter().any(String::is_empty) {
             let remedy = "write it as CXTRACT__SECTION__KEY, each separated by two underscores";
-            problems.push(Problem::new(origin.to_string(), "", "an empty part in the name", "a key", remedy));
+            let problem = Problem::new(origin.to_string(), "", "an empty part in the name", "a key", remedy);
+            problems.push(problem.last());
             continue;
         }
         let node = read_value(&path, value, &origin, problems);
         if !insert(&mut layer, &path, node, false) {
             let (found, remedy) = ("a second setting of the same key", "keep one of the variables");
-            problems.push(Problem::new(origin.to_string(), path.join("."), found, "each key once", remedy));
+            let problem = Problem::new(origin.to_string(), path.join("."), found, "each key once", remedy);
+            problems.push(problem.last());
         }
     }
     layer
 }
 
-fn from_arguments(arguments: &[String], rank: &mut u64, problems: &mut Vec<Problem>) -> Node {
+fn from_arguments(arguments: &[String], rank: &mut u64, problems: &mut Vec<Ranked>) -> Node {
     let mut layer = Node { tree: Tree::Map(Vec::new()), origin: origin("--set".into(), rank) };
     for argument in arguments {
         let origin = origin("--set".into(), rank);
         let expected = "KEY=VALUE, such as tenants.acme.max_in_flight=4";
         let Some((key, value)) = argument.split_once('=') else {
             // The argument may be a secret with its `=` forgotten.
-            problems.push(Problem::new("--set", "", "an argument without =", expected, "put = between key and value"));
+            let problem = Problem::new("--set", "", "an argument without =", expected, "put = between key and value");
+            problems.push(problem.last());
             continue;
         };
         let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
         if path.iter().any(String::is_empty) {
-            problems.push(Problem::new("--set", key, "an empty part in the key", expected, "write the whole key"));
+            let problem = Problem::new("--set", key, "an empty part in the key", expected, "write the whole key");
+            problems.push(problem.last());
             continue;
         }
         let node = read_value(&path, value, &origin, problems);
@@ -163,7 +168,7 @@ fn origin(source: Arc<str>, rank: &mut u64) -> Origin {
 
 /// Reads an override's value: a list, map or quoted text as YAML has them, everything else as one plain scalar, so
 /// that a secret with `#` or `: ` in it is neither cut nor taken apart.
-fn read_value(path: &[String], value: &str, origin: &Origin, problems: &mut Vec<Problem>) -> Node {
+fn read_value(path: &[String], value: &str, origin: &Origin, problems: &mut Vec<Ranked>) -> Node {
     let value = value.trim();
     if value.starts_with(['{', '[', '"', '\'']) {
         let mut faults = Vec::new();
@@ -173,9 +178,10 @@ fn read_value(path: &[String], value: &str, origin: &Origin, problems: &mut Vec<
             let found = if path.iter().any(|p| p.eq_ignore_ascii_case("auth")) {
                 "a value that can't be read and is not shown".to_owned()
             } else {
-                fault.found
+                fault.problem.found
             };
-            Problem::new(origin.to_string(), path.join("."), found, fault.expected, fault.remedy).ranked(origin.rank)
+            Problem::new(origin.to_string(), path.join("."), found, fault.problem.expected, fault.problem.remedy)
+                .ranked(origin.rank)
         }));
         return node;
     }
@@ -247,19 +253,32 @@ impl Source for Layer {
     }
 
     fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
-        Ok(Map::from_iter([(ROOT.to_owned(), to_value(&self.0))]))
+        Ok(Map::from_iter([(ROOT.to_owned(), wrap(&self.0))]))
     }
 
     fn collect_to(&self, cache: &mut Value) -> Result<(), ConfigError> {
         if let ValueKind::Table(table) = &mut cache.kind {
-            match table.get_mut(ROOT) {
-                Some(below) => lay_over(below, &self.0, &mut Vec::new()),
-                None => {
-                    table.insert(ROOT.to_owned(), to_value(&self.0));
+            match table.get_mut(ROOT).map(|root| &mut root.kind) {
+                Some(ValueKind::Array(items)) => {
+                    items.iter_mut().for_each(|below| lay_over(below, &self.0, &mut Vec::new()));
+                }
+                _ => {
+                    table.insert(ROOT.to_owned(), wrap(&self.0));
                 }
             }
         }
         Ok(())
+    }
+}
+
+fn wrap(tree: &Node) -> Value {
+    Value::new(None, ValueKind::Array(vec![to_value(tree)]))
+}
+
+fn unwrap(root: Value) -> Option<Value> {
+    match root.kind {
+        ValueKind::Array(mut items) => items.pop(),
+        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! the result and collect every problem, and only a configuration without any is handed out. Secrets stay where they
 //! are until their tenant is used. Nothing here knows who uses it, or reads a clock.
 
+mod conflict;
 mod engine;
 mod kind;
 mod layers;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use crate::model::TenantName;
 
+pub use conflict::path_conflicts;
 pub use engine::{EngineConfig, StateConfig};
 pub use kind::{parse_duration, parse_size};
 pub use layers::Sources;
@@ -33,7 +35,7 @@ pub use mock::MockSettings;
 pub use output::{Compression, Encoding, Newlines, OutputSpec, PathTemplate};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use proxy::{ProxyRule, ProxyUrl};
-pub use report::{CsvOptions, Filter, InvalidUtf8, OnMismatch, Ragged, Repair, Repeated, ReportConfig, path_conflicts};
+pub use report::{CsvOptions, Filter, InvalidUtf8, OnMismatch, Ragged, Repair, Repeated, ReportConfig};
 pub use secret::{Credentials, SecretPlace, SecretSource};
 pub use tenant::{Auth, Breaker, ClientAuth, Endpoint, Limits, Poll, RateLimit, Remote, Retry, TenantConfig, Timeouts};
 pub use url::{BaseUrl, Scheme};
@@ -67,8 +69,8 @@ impl Config {
         if problems.is_empty() {
             return Ok(Self { warnings: log.warnings.into_inner(), ..config });
         }
-        problems.sort_by_key(|problem| problem.rank);
-        Err(ConfigErrors(problems))
+        problems.sort_by_key(|ranked| ranked.rank);
+        Err(ConfigErrors(problems.into_iter().map(|ranked| ranked.problem).collect()))
     }
 
     /// A configuration without tenants and reports that keeps everything in that folder; for building one in code.
@@ -88,14 +90,18 @@ impl Config {
         self.reports.iter().find(|report| report.name.as_str() == name)
     }
 
-    /// Turns a mock tenant into one at the address where it was started; any credentials do there. False where there is
-    /// no such mock tenant or the address can't be read.
-    pub fn point_mock(&mut self, tenant: &TenantName, base_url: &str) -> bool {
-        let mock = self.tenants.iter_mut().find(|t| t.name == *tenant && t.is_mock());
-        let (Some(mock), Ok(base_url)) = (mock, BaseUrl::parse(base_url)) else { return false };
+    /// Points a mock tenant at the address where its host has started it. No credentials are needed there.
+    ///
+    /// # Errors
+    /// What is wrong with the address.
+    pub fn point_mock(&mut self, tenant: &TenantName, base_url: &str) -> Result<(), &'static str> {
+        let base_url = BaseUrl::parse(base_url)?;
         let auth = Auth::new(&base_url, SecretSource::plain("mock"), SecretSource::plain("mock"));
-        Arc::make_mut(mock).endpoint = Endpoint::Remote(Box::new(Remote { base_url, auth }));
-        true
+        if let Some(tenant) = self.tenants.iter_mut().find(|t| t.name == *tenant) {
+            let remote = Remote { base_url, auth };
+            *tenant = Arc::new(TenantConfig { endpoint: Endpoint::Remote(Box::new(remote)), ..(**tenant).clone() });
+        }
+        Ok(())
     }
 
     /// Fetches the credentials of those tenants; mock tenants need none and are passed over.
@@ -158,7 +164,7 @@ fn read(log: &Log, tree: &tree::Node, environment: &[(String, String)]) -> Confi
     if reports.is_empty() && log.problems.borrow().is_empty() {
         log.warn(format!("{}: no report is configured", log.source));
     }
-    log.problems.borrow_mut().extend(path_conflicts(&reports));
+    log.problems.borrow_mut().extend(path_conflicts(&reports).into_iter().map(Problem::last));
     let tenants = tenants.into_iter().map(Arc::new).collect();
     Config { engine, state, tenants, reports, warnings: Vec::new() }
 }
@@ -180,12 +186,15 @@ fn use_environments_proxy(
     }
     match ProxyRule::from_environment(environment) {
         Ok(rule) => users.for_each(|tenant| tenant.proxy = rule.clone()),
-        Err((variable, fault)) => log.problems.borrow_mut().push(Problem::new(
-            format!("environment variable {variable}"),
-            "",
-            format!("an address that can't be used: {fault}"),
-            "http://host:port",
-            "correct the variable, or set proxy for each tenant",
-        )),
+        Err((variable, fault)) => log.problems.borrow_mut().push(
+            Problem::new(
+                format!("environment variable {variable}"),
+                "",
+                format!("an address that can't be used: {fault}"),
+                "http://host:port",
+                "correct the variable, or set proxy for each tenant",
+            )
+            .last(),
+        ),
     }
 }

@@ -167,8 +167,8 @@ impl PathTemplate {
     }
 
     fn fill(&self, report: &str, tenant: &str, from: &str, to: &str) -> String {
-        let text = |piece| match piece {
-            &Piece::Text(ref text) => text.clone(),
+        let text = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
             Piece::Report => report.to_owned(),
             Piece::Tenant => tenant.to_owned(),
             Piece::From => from.to_owned(),

@@ -21,8 +21,12 @@ pub struct Problem {
     pub expected: String,
     /// What to do.
     pub remedy: String,
-    /// Place in reading order, so that problems are listed as they stand in the file.
-    pub(super) rank: u64,
+}
+
+/// A problem and its place in reading order, so that problems are listed as they stand in the file.
+pub(super) struct Ranked {
+    pub rank: u64,
+    pub problem: Problem,
 }
 
 impl Problem {
@@ -40,13 +44,16 @@ impl Problem {
             found: found.into(),
             expected: expected.into(),
             remedy: remedy.into(),
-            rank: u64::MAX,
         }
     }
 
-    pub(super) fn ranked(mut self, rank: u64) -> Self {
-        self.rank = rank;
-        self
+    pub(super) fn ranked(self, rank: u64) -> Ranked {
+        Ranked { rank, problem: self }
+    }
+
+    /// One that belongs to no place in the file.
+    pub(super) fn last(self) -> Ranked {
+        self.ranked(u64::MAX)
     }
 }
 

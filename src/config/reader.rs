@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::kind::{Mismatch, Read};
-use super::problem::{Problem, Warning, nearest, printable};
+use super::problem::{Problem, Ranked, Warning, nearest, printable};
 use super::tree::{Node, Origin, Tree};
 
 /// What is found where nothing may be shown.
@@ -16,7 +16,7 @@ const HIDDEN: &str = "a value that is not shown";
 
 /// Collects what the readers have to say.
 pub(super) struct Log {
-    pub problems: RefCell<Vec<Problem>>,
+    pub problems: RefCell<Vec<Ranked>>,
     pub warnings: RefCell<Vec<Warning>>,
     /// Every key that was asked for, names of tenants and reports replaced by `*`.
     pub keys: RefCell<BTreeSet<String>>,
@@ -269,7 +269,7 @@ mod tests {
         let log = Log::new("test.yaml", Path::new(""));
         read(&Section::root(&log, &node));
         problems.extend(log.problems.into_inner());
-        problems
+        problems.into_iter().map(|p| p.problem).collect()
     }
 
     #[test]

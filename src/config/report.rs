@@ -1,7 +1,6 @@
 //! A report's section: what is asked of which tenant, how its records are treated, and where they go.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -294,8 +293,8 @@ fn read_csv(section: &Section<'_>) -> CsvOptions {
 fn read_window(outer: &Section<'_>) -> Option<WindowSpec> {
     const FORMS: &str = "{from: …, to: …}, {last: 1d} or {since: …}";
     let Some(Node { tree: Tree::Map(_), .. }) = outer.raw("window") else {
-        if !outer.has("window") {
-            outer.problem("window", "nothing", FORMS, "add the key");
+        if outer.raw("window").is_none_or(Node::is_null) {
+            outer.problem("window", "nothing", FORMS, "choose one of them");
         }
         drop(outer.section("window"));
         return None;
@@ -396,52 +395,7 @@ fn single_value(node: &Node) -> Read<Value> {
         Look::Number => {}
     }
     let number: Option<Value> = serde_json::from_str(text).ok();
-    number.filter(|n| n.is_number() && n.to_string() == text).ok_or_else(|| {
+    number.filter(|n| n.is_number() && format!("{n}") == text).ok_or_else(|| {
         Mismatch::new("a number as JSON writes it, without leading or trailing zeros", "quote it, if it is text")
     })
-}
-
-/// Reports that would write to one file: each later one is a problem.
-///
-/// Windows with fixed bounds are filled in; where they are not fixed, two paths are the same if they read the same.
-/// Side files count: a report must not write over another one's manifest.
-pub fn path_conflicts(reports: &[Arc<ReportConfig>]) -> Vec<Problem> {
-    let mut taken: Vec<(PathBuf, &ReportName)> = Vec::new();
-    let mut problems = Vec::new();
-    for report in reports {
-        let files = files_of(report);
-        if let Some((file, other)) = taken.iter().find(|(file, _)| files.contains(file)) {
-            let found = format!("{}, which report {other} writes as well", printable(&file.to_string_lossy()));
-            problems.push(Problem::new(
-                format!("report {}", report.name),
-                format!("reports.{}.output.path", report.name),
-                found,
-                "a path of its own for every report",
-                "put {report} or {tenant} in the path",
-            ));
-        }
-        taken.extend(files.into_iter().map(|file| (file, &report.name)));
-    }
-    problems
-}
-
-fn files_of(report: &ReportConfig) -> Vec<PathBuf> {
-    let output = &report.output;
-    if output.is_stdout() {
-        return vec![PathBuf::from("-")];
-    }
-    let fixed = match report.window.form {
-        WindowForm::FromTo { .. } => {
-            report.window.resolve(Timestamp(0), None, &WindowOverrides::default()).ok().flatten()
-        }
-        _ => None,
-    };
-    let file = match fixed {
-        Some(window) => report.output_file(&window).unwrap_or_default(),
-        None => output.place(&report.name, &report.tenant, "{from}", "{to}"),
-    };
-    let with = |base: &Path, suffix: &str| PathBuf::from(format!("{}{suffix}", base.display()));
-    let plain = file.display().to_string();
-    let plain = PathBuf::from(plain.strip_suffix(output.compression.suffix()).unwrap_or(&plain));
-    vec![with(&file, ".part"), with(&file, ".manifest.json"), with(&plain, ".rejects.csv"), file]
 }

@@ -26,6 +26,8 @@ pub(super) struct Shape {
     pub(super) blanks: u64,
     /// Quotes, or bytes right behind one, where parity and the grammar may part.
     pub(super) stray: u64,
+    /// Every quote, comma, line feed and carriage return.
+    pub(super) specials: u64,
     /// The state after the block, unless something in it is stray.
     pub(super) state: State,
     /// Whether the block ends in an unquoted carriage return.
@@ -39,9 +41,14 @@ impl Shape {
         let bytes = u8x64::new(*block);
         let quotes = positions(bytes, b'"');
         let all_line_feeds = positions(bytes, b'\n');
-        let outside = !(prefix_xor(quotes) ^ if state == State::Quoted { u64::MAX } else { 0 });
-        let commas = positions(bytes, b',') & outside;
-        let returns = positions(bytes, b'\r') & outside;
+        let all_commas = positions(bytes, b',');
+        let all_returns = positions(bytes, b'\r');
+        let mut outside = if state == State::Quoted { 0 } else { u64::MAX };
+        if quotes != 0 {
+            outside ^= prefix_xor(quotes);
+        }
+        let commas = all_commas & outside;
+        let returns = all_returns & outside;
         let line_feeds = all_line_feeds & outside;
         let line_ends = line_feeds | returns;
 
@@ -59,6 +66,7 @@ impl Shape {
             ends: line_ends & !behind_end,
             blanks: line_ends & behind_end & !(line_feeds & behind_return),
             stray: opening_amiss | text_behind_closing,
+            specials: quotes | all_commas | all_line_feeds | all_returns,
             state: last_state(outside, quotes, commas, line_ends),
             after_cr: is_last(returns),
         }

@@ -54,7 +54,7 @@ impl Framed {
         if n_fields == expected {
             return self.uneven;
         }
-        // The page's own line count starts at the byte order mark; blank lines may stand before the record.
+        // Blank lines may stand before the record, and count as lines.
         let text_at = first.raw.iter().position(|b| !matches!(b, b'\n' | b'\r')).unwrap_or(0);
         let line = 1 + first.raw[..text_at].iter().filter(|&&b| b == b'\n').count() as u64;
         Some(RaggedRecord { record: 1, line, n_fields, expected })

@@ -224,13 +224,35 @@ fn text(out: &mut Vec<u8>, field: &str) {
     out.extend_from_slice(field.as_bytes());
 }
 
-fn digits(out: &mut Vec<u8>, mut value: u64, width: usize) {
-    let mut buffer = [b'0'; 20];
-    for place in buffer[..width].iter_mut().rev() {
-        *place = b'0' + (value % 10) as u8;
-        value /= 10;
+/// The numbers from 00 to 99: two digits cost one division.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        pairs[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+        n += 1;
     }
+    pairs
+};
+
+#[inline(always)]
+fn digits(out: &mut Vec<u8>, value: u64, width: usize) {
+    let mut buffer = [0; 20];
+    put(&mut buffer[..width], value);
     out.extend_from_slice(&buffer[..width]);
+}
+
+/// Fills the place with the last digits of the value.
+#[inline(always)]
+fn put(place: &mut [u8], mut value: u64) {
+    let mut pairs = place.rchunks_exact_mut(2);
+    for pair in &mut pairs {
+        pair.copy_from_slice(&PAIRS[(value % 100) as usize]);
+        value /= 100;
+    }
+    if let [odd] = pairs.into_remainder() {
+        *odd = b'0' + (value % 10) as u8;
+    }
 }
 
 /// Milliseconds as seconds with three decimals.
@@ -269,19 +291,13 @@ fn time(out: &mut Vec<u8>, ms: i64) {
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let mut buffer = *b"0000-00-00T00:00:00.000Z";
-    let mut put = |at: usize, width: usize, mut value: u64| {
-        for place in buffer[at..at + width].iter_mut().rev() {
-            *place = b'0' + (value % 10) as u8;
-            value /= 10;
-        }
-    };
-    put(0, 4, year);
-    put(5, 2, month);
-    put(8, 2, day);
-    put(11, 2, of_day / 3_600_000);
-    put(14, 2, of_day / 60_000 % 60);
-    put(17, 2, of_day / 1000 % 60);
-    put(20, 3, of_day % 1000);
+    put(&mut buffer[0..4], year);
+    put(&mut buffer[5..7], month);
+    put(&mut buffer[8..10], day);
+    put(&mut buffer[11..13], of_day / 3_600_000);
+    put(&mut buffer[14..16], of_day / 60_000 % 60);
+    put(&mut buffer[17..19], of_day / 1000 % 60);
+    put(&mut buffer[20..23], of_day % 1000);
     out.extend_from_slice(&buffer);
 }
 

@@ -104,7 +104,9 @@ impl std::fmt::Display for Claim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndFault {
     /// Rows beyond a page that goes on claiming the end.
-    #[error("hole at page {page}: {claim}, but page {beyond} has rows; asked again {MAX_HOLE_ASKS} times, it stayed so")]
+    #[error(
+        "hole at page {page}: {claim}, but page {beyond} has rows; asked again {MAX_HOLE_ASKS} times, it stayed so"
+    )]
     Hole {
         /// The page that claims the end.
         page: PageNumber,

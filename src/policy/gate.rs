@@ -27,6 +27,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// After a pause, a call that has been out for so long without another complaint no longer holds the next one back.
 const RAMP_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What a pause was asked for with, as far as that is not known.
+const TOO_MANY_REQUESTS: u16 = 429;
+
 /// A tenant's limits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GateSettings {
@@ -148,6 +151,13 @@ impl GatePolicy {
     /// Starts as if all that is allowed had gone out just now: whoever called before us is not known to us.
     pub fn start_carefully(&mut self, now: Instant) {
         self.pace.exhaust(now);
+        self.reopen();
+    }
+
+    /// The tenant asked an earlier gate for a pause, and so much of it is left.
+    pub fn go_on_waiting(&mut self, now: Instant, left: Duration) {
+        let until = now + left.min(LONGEST_WAIT);
+        self.pause = Some(Pause { status: TOO_MANY_REQUESTS, until, asked_until: until });
         self.reopen();
     }
 

@@ -27,11 +27,11 @@ use self::desk::{Desk, Ended};
 /// into each worker as [`Routes`], so that all workers know what is under way.
 ///
 /// ```no_run
-/// # async fn host(config: cxtract::config::Config) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn host(config: cxtract::Config) -> Result<(), Box<dyn std::error::Error>> {
 /// use actix_web::{App, HttpServer};
 ///
 /// let reports: Vec<_> = config.reports.iter().map(|report| report.name.clone()).collect();
-/// let engine = cxtract::engine::Engine::builder().config(config).start()?;
+/// let engine = cxtract::Engine::builder().config(config).start()?;
 /// let routes = cxtract::service::Routes::new(engine, reports);
 /// HttpServer::new(move || App::new().service(routes.scope("/reports"))).bind(("127.0.0.1", 8080))?.run().await?;
 /// # Ok(())

@@ -3,6 +3,7 @@
 //! A sink is driven by one thread, never by an arbiter, so that it may block. What it has acknowledged as durable
 //! is never sent again; everything else may be, after a crash. A sink knows nothing of pages, tenants or actors.
 
+mod accounted;
 mod digest;
 mod error;
 mod file;
@@ -14,6 +15,7 @@ mod sync;
 use bytes::Bytes;
 
 pub use crate::model::{FileMark, Manifest, Position};
+pub use accounted::Accounted;
 pub use digest::{Backstage, Digester};
 pub use error::SinkError;
 pub use file::FileSink;

@@ -107,7 +107,11 @@ impl TenantClient {
     ///
     /// # Errors
     /// Where none came; `oauth_error` has the endpoint's own code.
-    pub async fn token(&self, grant: &Grant, throttled: &dyn Fn(u16, Option<Duration>)) -> Result<TokenAnswer, CallFault> {
+    pub async fn token(
+        &self,
+        grant: &Grant,
+        throttled: &dyn Fn(u16, Option<Duration>),
+    ) -> Result<TokenAnswer, CallFault> {
         let credentials = &self.settings.credentials;
         let mut headers =
             vec![("Content-Type", HeaderText::fixed("application/x-www-form-urlencoded")), accept("application/json")];
@@ -226,7 +230,11 @@ impl TenantClient {
 
     /// The fault of a page body that broke off.
     pub fn body_fault(&self, number: PageNumber, fault: &TransportFault) -> CallFault {
-        CallFault::transport(fault, classify_fault(fault), format!("page {number}: {}", self.mask.text(&fault.to_string())))
+        CallFault::transport(
+            fault,
+            classify_fault(fault),
+            format!("page {number}: {}", self.mask.text(&fault.to_string())),
+        )
     }
 
     /// Passes a good answer through; turns any other into a fault with the start of what came.
@@ -254,7 +262,9 @@ impl TenantClient {
         let kind = answer.head.header("content-type").map(|kind| mask.text(kind));
         let body = answer.body.drain().await;
         let mut message = match (&led_to, outcome) {
-            (Some(target), _) => format!("{what}: redirected ({status}) to {target}, which is not followed; correct base_url or token_url"),
+            (Some(target), _) => format!(
+                "{what}: redirected ({status}) to {target}, which is not followed; correct base_url or token_url"
+            ),
             (None, Outcome::WrongKind) => format!(
                 "{what}: answer of the wrong kind (status {status}, content type {})",
                 kind.as_deref().unwrap_or("none")
@@ -268,7 +278,9 @@ impl TenantClient {
         let mut fault = CallFault::answered(outcome, message);
         fault.status = Some(status);
         fault.throttle = throttle;
-        if expecting == Expecting::Token && let Some((error, description)) = json::oauth_error(&body) {
+        if expecting == Expecting::Token
+            && let Some((error, description)) = json::oauth_error(&body)
+        {
             fault.message = format!("{what}: {}", mask.text(&error));
             if let Some(description) = description {
                 fault.message = format!("{}: {}", fault.message, mask.text(&description));

@@ -59,7 +59,15 @@ impl CallFault {
 
     /// An answer that is not what was due.
     pub(super) fn answered(outcome: Outcome, message: String) -> Self {
-        Self { outcome, message, sent: Sent::Answered, unreachable: false, status: None, oauth_error: None, throttle: None }
+        Self {
+            outcome,
+            message,
+            sent: Sent::Answered,
+            unreachable: false,
+            status: None,
+            oauth_error: None,
+            throttle: None,
+        }
     }
 
     /// Whether a submission that ended so may have opened a query. A 429 or 503 says that it has not; the error page of

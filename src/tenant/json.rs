@@ -3,9 +3,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::model::Secret;
 use crate::model::{QueryId, Window};
 use crate::policy::token::{ExpiresIn, TokenAnswer};
-use crate::model::Secret;
 
 /// One filter of a query.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -23,7 +23,7 @@ use super::dial::Dial;
 use super::exchange::Exchange;
 use super::head::Framing;
 use super::request::{Method, Request};
-use super::settings::TransportSettings;
+use super::settings::{TransportSettings, port_of};
 use crate::model::{AnswerHead, TransportFault};
 
 const AGENT: &str = concat!("cxtract/", env!("CARGO_PKG_VERSION"));
@@ -182,7 +182,8 @@ impl Target {
             return Err(unusable("the request's address holds credentials"));
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        let port = authority.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+        let port = port_of(authority, if is_https { 443 } else { 80 });
+        let port = port.ok_or_else(|| unusable("the request's address has an impossible port"))?;
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         Ok(Self { origin: Origin { is_https, host, port }, path })
     }
@@ -212,7 +213,8 @@ fn prepare(client: &awc::Client, target: &Target, request: &Request) -> Result<a
     Ok(match (&request.method, &request.body) {
         (_, Some(body)) => call.send_body(body.clone()),
         (Method::Post, None) => call.send_body(bytes::Bytes::new()),
-        (Method::Get, None) => call.send(),
+        // Not `send`, which would state a length of zero.
+        (Method::Get, None) => call.send_body(awc::body::None::new()),
     })
 }
 

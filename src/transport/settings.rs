@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use awc::http::uri::Authority;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -95,12 +96,8 @@ impl ProxyChoice {
             Some((user, address)) => (Some(user), address),
             None => (None, rest),
         };
-        let authority: awc::http::uri::Authority = address.parse().map_err(|_| BadProxy::Address)?;
-        let port = match authority.port_u16() {
-            Some(port) => port,
-            None if authority.port().is_none() && !address.ends_with(':') => 80,
-            None => return Err(BadProxy::Address),
-        };
+        let authority: Authority = address.parse().map_err(|_| BadProxy::Address)?;
+        let port = port_of(&authority, 80).ok_or(BadProxy::Address)?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         if host.is_empty() {
             return Err(BadProxy::Address);
@@ -115,6 +112,12 @@ impl ProxyChoice {
         };
         Ok(Self::Http { host, port, authorization })
     }
+}
+
+/// The port, or the default where none is named; `None` for what is no port, such as 99999.
+pub(super) fn port_of(authority: &Authority, default: u16) -> Option<u16> {
+    let names_none = authority.host().len() == authority.as_str().len();
+    authority.port_u16().or(names_none.then_some(default))
 }
 
 fn percent_decoded(text: &str) -> Option<Vec<u8>> {

@@ -143,12 +143,12 @@ fn every_key_takes_another_value_than_its_default() {
 #[test]
 fn tenants_and_reports_keep_the_order_of_the_file_and_the_case_of_their_names() {
     let text = "
-tenants: {Zeta: {mock: {}}, alpha: {mock: null}}
+tenants: {Zeta: {mock: {}}, alpha: {mock: null}, Beta: {mock: {}}}
 reports: {Z: {tenant: Zeta, template_id: t, window: {last: 7d}}, a: {tenant: alpha, template_id: t, window: {last: 6h}}}
 ";
     let config = load(text).unwrap_or_else(|errors| panic!("{errors}"));
     let names: Vec<_> = config.tenants.iter().map(|t| t.name.as_str()).collect();
-    assert_eq!(names, ["Zeta", "alpha"]);
+    assert_eq!(names, ["Zeta", "alpha", "Beta"]);
     assert_eq!(config.reports[0].name.as_str(), "Z");
     assert_eq!(config.warnings.len(), 2, "a `last` window without a bound in its path is worth a warning");
 }

@@ -77,7 +77,7 @@ impl Scan {
         let shape = Shape::of(block, self.state, self.after_cr);
         // Up to here the state is exact; only within this block would parity lead astray.
         if shape.stray != 0 {
-            return self.bytes(block);
+            return self.stray_block(block, shape.specials);
         }
         if shape.starts | shape.ends == 0 {
             self.n_commas += u64::from(shape.commas.count_ones());
@@ -98,34 +98,56 @@ impl Scan {
 
     /// Reads some bytes one by one.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), FramingFault> {
-        for &byte in bytes {
+        for (&byte, at) in bytes.iter().zip(self.offset..) {
             self.copy_first(byte);
-            let is_line_end = matches!(byte, b'\n' | b'\r');
-            if self.state == State::RecordStart {
-                if !is_line_end {
-                    self.open_record(self.offset, self.n_line_feeds + 1);
-                } else if !(byte == b'\n' && self.after_cr) {
-                    self.n_blank_lines += 1;
-                }
-            }
-            let (state, event) = self.state.step(byte);
-            match event {
-                Event::Nothing => {}
-                Event::FieldEnd => self.n_commas += 1,
-                Event::StrayQuote => self.stray_quotes = true,
-                Event::RecordEnd => {
-                    self.close_record(self.offset)?;
-                    if self.n_records == 1 {
-                        self.first_copy = if byte == b'\r' { FirstCopy::AwaitsLineFeed } else { FirstCopy::Done };
-                    }
-                }
-            }
-            self.state = state;
-            self.after_cr = byte == b'\r' && state == State::RecordStart;
-            self.n_line_feeds += u64::from(byte == b'\n');
-            self.offset += 1;
+            self.byte(byte, at)?;
+        }
+        self.offset += bytes.len() as u64;
+        // Blank lines before the first record are kept with it, so they are limited too.
+        if self.n_records == 0 && self.state == State::RecordStart && self.first_raw.len() as u64 > self.record_limit {
+            return Err(self.too_long());
         }
         self.check_open_record()
+    }
+
+    /// Reads a block by the grammar. An ordinary byte behind an ordinary byte changes nothing, so it is passed over.
+    fn stray_block(&mut self, block: &[u8; BLOCK], specials: u64) -> Result<(), FramingFault> {
+        let mut due = specials | specials << 1 | 1;
+        while due != 0 {
+            let i = due.trailing_zeros();
+            due &= due - 1;
+            self.byte(block[i as usize], self.offset + u64::from(i))?;
+        }
+        self.offset += BLOCK as u64;
+        self.check_open_record()
+    }
+
+    #[inline]
+    fn byte(&mut self, byte: u8, at: u64) -> Result<(), FramingFault> {
+        if self.state == State::RecordStart {
+            if !matches!(byte, b'\n' | b'\r') {
+                self.record_start = at;
+                self.record_line = self.n_line_feeds + 1;
+            } else if !(byte == b'\n' && self.after_cr) {
+                self.n_blank_lines += 1;
+            }
+        }
+        let (state, event) = self.state.step(byte);
+        match event {
+            Event::Nothing => {}
+            Event::FieldEnd => self.n_commas += 1,
+            Event::StrayQuote => self.stray_quotes = true,
+            Event::RecordEnd => {
+                self.close_record(at)?;
+                if self.n_records == 1 {
+                    self.first_copy = if byte == b'\r' { FirstCopy::AwaitsLineFeed } else { FirstCopy::Done };
+                }
+            }
+        }
+        self.state = state;
+        self.after_cr = byte == b'\r' && state == State::RecordStart;
+        self.n_line_feeds += u64::from(byte == b'\n');
+        Ok(())
     }
 
     /// Ends the page.
@@ -161,32 +183,46 @@ impl Scan {
         let mut starts = shape.starts;
         let mut ends = shape.ends;
         let mut n_counted = 0;
-        loop {
-            // Starts and ends alternate, so the lower of the two is the next thing that happens.
-            if starts.trailing_zeros() < ends.trailing_zeros() {
-                let at = starts.trailing_zeros();
-                starts &= starts - 1;
-                let n_above = (shape.line_feeds & below(at)).count_ones();
-                self.open_record(self.offset + u64::from(at), self.n_line_feeds + u64::from(n_above) + 1);
-            } else if ends != 0 {
-                let at = ends.trailing_zeros();
-                ends &= ends - 1;
-                let n_commas = u64::from((shape.commas & below(at)).count_ones());
-                self.n_commas += n_commas - n_counted;
-                n_counted = n_commas;
-                self.close_record(self.offset + u64::from(at))?;
-            } else {
-                break;
+        if self.state == State::RecordStart {
+            self.open_next(&mut starts);
+        }
+        // Ends and starts alternate: behind each end the next start, if there is one, begins the next record.
+        while ends != 0 {
+            let at = ends.trailing_zeros();
+            ends &= ends - 1;
+            let n_commas = u64::from((shape.commas & below(at)).count_ones());
+            self.n_commas += n_commas - n_counted;
+            n_counted = n_commas;
+            let end = self.offset + u64::from(at);
+            if self.n_commas + 1 != self.first_fields || end - self.record_start > self.record_limit {
+                self.settle_line(shape);
             }
+            self.close_record(end)?;
+            self.open_next(&mut starts);
         }
         self.n_commas += u64::from(shape.commas.count_ones()) - n_counted;
+        if shape.state != State::RecordStart {
+            self.settle_line(shape);
+        }
         Ok(())
     }
 
     #[inline]
-    fn open_record(&mut self, start: u64, line: u64) {
-        self.record_start = start;
-        self.record_line = line;
+    fn open_next(&mut self, starts: &mut u64) {
+        if *starts != 0 {
+            self.record_start = self.offset + u64::from(starts.trailing_zeros());
+            *starts &= *starts - 1;
+        }
+    }
+
+    /// Finds the line on which the open record begins, if it begins in this block. Most records close without anyone
+    /// asking for it.
+    #[inline]
+    fn settle_line(&mut self, shape: &Shape) {
+        if let Some(at) = self.record_start.checked_sub(self.offset) {
+            let n_above = (shape.line_feeds & below(at as u32)).count_ones();
+            self.record_line = self.n_line_feeds + u64::from(n_above) + 1;
+        }
     }
 
     #[inline]
@@ -218,13 +254,7 @@ impl Scan {
     #[inline]
     fn check_open_record(&self) -> Result<(), FramingFault> {
         let too_long = self.state != State::RecordStart && self.offset - self.record_start > self.record_limit;
-        if too_long || self.leads_with_too_many_blanks() { Err(self.too_long()) } else { Ok(()) }
-    }
-
-    /// Blank lines before the first record are kept with it, so they are limited too.
-    #[inline]
-    fn leads_with_too_many_blanks(&self) -> bool {
-        self.n_records == 0 && self.state == State::RecordStart && self.first_raw.len() as u64 > self.record_limit
+        if too_long { Err(self.too_long()) } else { Ok(()) }
     }
 
     #[cold]

@@ -247,7 +247,8 @@ mod faults {
     #[test]
     fn c5_stray_quotes_nul_bytes_and_a_lone_carriage_return_read_as_the_csv_crate_reads_them() {
         for row in ["5\" pipe,x\n", "\"a\"b,x\n", "a\0b,x\n", "a,x\r", "\"a\" ,x\n", "a\"\n\"b\",x\n"] {
-            let page = format!("id,note\n{}{row}1,2", "1,\"plain, quoted\"\n".repeat(9));
+            // Rows on both sides, so that the bit scan meets it.
+            let page = format!("id,note\n{}{row}{}1,2", "1,\"plain, quoted\"\n".repeat(9), "3,4\n".repeat(40));
             assert_reads_as_the_csv_crate(page.as_bytes());
             assert_eq!(frame(page.as_bytes()).unwrap().stray_quotes, row.contains('"'), "{row:?}");
         }

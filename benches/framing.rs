@@ -1,0 +1,106 @@
+//! What framing costs beside other ways to read the same bytes.
+//!
+//! `counting quotes with memchr` finds no fields and `csv-core` keeps nothing: both do less than the framer, which
+//! also hashes each page.
+
+use cxtract::csv::{Framer, FramingLimits};
+use divan::counter::BytesCount;
+use divan::{Bencher, black_box};
+
+/// As much as the HTTP client hands over at once.
+const CHUNK_BYTES: usize = 32 * 1024;
+const PAGE_BYTES: usize = 16 * 1024 * 1024;
+
+fn main() {
+    divan::main();
+}
+
+/// What the fields of a generated page look like.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// Numbers, times and words.
+    Plain,
+    /// One field in four is quoted, with commas, doubled quotes and newlines.
+    Quoted,
+    /// Quotes inside unquoted fields, so that the bit scan can't be used in many blocks.
+    Stray,
+}
+
+const KINDS: [Kind; 3] = [Kind::Plain, Kind::Quoted, Kind::Stray];
+
+fn page(kind: Kind) -> Vec<u8> {
+    let mut page = b"id,started,agent,note,queue,seconds\n".to_vec();
+    let mut id = 0u64;
+    while page.len() < PAGE_BYTES {
+        id += 1;
+        let note = match kind {
+            Kind::Plain => "asked about an invoice and was called back".to_owned(),
+            Kind::Quoted => format!("\"asked about \"\"invoice {id}\"\", twice,\nand was called back\""),
+            Kind::Stray => format!("a 5\" pipe for order {id} was not delivered"),
+        };
+        let row = format!("{id},2024-01-01T00:00:00.000Z,agent {},{note},billing,{}\n", id % 97, id % 3600);
+        page.extend_from_slice(row.as_bytes());
+    }
+    page
+}
+
+#[divan::bench(args = KINDS)]
+fn framer(bencher: Bencher<'_, '_>, kind: Kind) {
+    let page = page(kind);
+    bencher.counter(BytesCount::of_slice(&page)).bench_local(|| {
+        let mut framer = Framer::new(FramingLimits { record_bytes: 16 << 20 });
+        for chunk in black_box(&page).chunks(CHUNK_BYTES) {
+            framer.push(chunk).expect("the page is well framed");
+        }
+        framer.finish().expect("the page is whole").n_records
+    });
+}
+
+#[divan::bench(args = KINDS)]
+fn digest_alone(bencher: Bencher<'_, '_>, kind: Kind) {
+    let page = page(kind);
+    bencher.counter(BytesCount::of_slice(&page)).bench_local(|| {
+        let mut digest = xxhash_rust::xxh3::Xxh3::new();
+        for chunk in black_box(&page).chunks(CHUNK_BYTES) {
+            digest.update(chunk);
+        }
+        digest.digest128()
+    });
+}
+
+#[divan::bench(args = KINDS)]
+fn counting_quotes_with_memchr(bencher: Bencher<'_, '_>, kind: Kind) {
+    let page = page(kind);
+    bencher.counter(BytesCount::of_slice(&page)).bench_local(|| {
+        let mut quoted = false;
+        let mut n_records = 0u64;
+        for at in memchr::memchr2_iter(b'"', b'\n', black_box(&page)) {
+            if page[at] == b'"' {
+                quoted = !quoted;
+            } else {
+                n_records += u64::from(!quoted);
+            }
+        }
+        n_records
+    });
+}
+
+#[divan::bench(args = KINDS)]
+fn csv_core(bencher: Bencher<'_, '_>, kind: Kind) {
+    let page = page(kind);
+    bencher.counter(BytesCount::of_slice(&page)).bench_local(|| {
+        let mut reader = csv_core::Reader::new();
+        let (mut out, mut ends) = (vec![0; 1 << 16], vec![0; 64]);
+        let mut rest: &[u8] = black_box(&page);
+        let mut n_records = 0u64;
+        loop {
+            let (result, n_read, ..) = reader.read_record(rest, &mut out, &mut ends);
+            rest = &rest[n_read..];
+            match result {
+                csv_core::ReadRecordResult::Record => n_records += 1,
+                csv_core::ReadRecordResult::End => break n_records,
+                _ => {}
+            }
+        }
+    });
+}

@@ -1,0 +1,308 @@
+//! The library's face: an engine is configured, started inside a running actix System, and asked for reports.
+//!
+//! It installs no signal handler and no global subscriber, prints nothing and never stops the System. Everything it
+//! does is behind an [`EngineHandle`], which any thread may hold.
+
+mod prepare;
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+
+use crate::actors::supervisor::SupervisorActor;
+pub use crate::actors::workshop::{Seams, SinkFactory};
+use crate::actors::workshop::{SupervisorLines, Workshop};
+use crate::actors::{
+    Books, Cancel, DeathNotice, Extract, LineDead, Pause, ProgressMade, Resume, Shutdown, Status, Subscribe,
+};
+use crate::config::{Config, ConfigErrors};
+use crate::model::{Ending, Failure, FailureClass, Outcome, Progress, ReportName, TenantName};
+use crate::policy::backoff::{Retry, RetryBudget};
+use crate::policy::token::Grant;
+use crate::sink::Sink;
+use prepare::Prepared;
+
+/// How often the supervisor itself is rebuilt before the engine gives up.
+const MAX_SUPERVISORS: u32 = 16;
+
+/// Why an engine can't start. All of these are found before any request.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Credentials can't be had.
+    #[error("{0}")]
+    Credentials(ConfigErrors),
+    /// A tenant's certificates can't be read.
+    #[error("tenants.{tenant}.tls.ca_file: {why}")]
+    Trust {
+        /// Which tenant.
+        tenant: TenantName,
+        /// What is wrong.
+        why: String,
+    },
+    /// A mock tenant that nobody has started.
+    #[error("tenants.{0}: a mock tenant is started by the host, which then tells its address to the configuration")]
+    Mock(TenantName),
+    /// Keys that this version reads but can't act upon.
+    #[error("{}", .0.join("\n"))]
+    NotInThisVersion(Vec<String>),
+    /// A folder or a thread can't be had.
+    #[error("{what}: {why}")]
+    Machine {
+        /// What was wanted.
+        what: String,
+        /// The system's words.
+        why: String,
+    },
+    /// There is no System on this thread.
+    #[error("the engine starts inside a running actix System")]
+    NoSystem,
+}
+
+/// Extracts reports.
+///
+/// ```no_run
+/// # async fn demo(config: cxtract::Config) -> Result<(), Box<dyn std::error::Error>> {
+/// let engine = cxtract::Engine::builder().config(config).start()?;
+/// let ending = engine.extract("interactions").await?;
+/// println!("{ending:?}");
+/// # Ok(()) }
+/// ```
+pub struct Engine;
+
+impl Engine {
+    /// An engine to be configured.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder { config: None, sinks: Vec::new(), seams: None, environment: None, all_tenants: false }
+    }
+}
+
+/// An engine that is not started yet.
+pub struct EngineBuilder {
+    config: Option<Config>,
+    sinks: Vec<(ReportName, SinkFactory)>,
+    seams: Option<Seams>,
+    environment: Option<Vec<(String, String)>>,
+    all_tenants: bool,
+}
+
+impl EngineBuilder {
+    /// The configuration, from YAML or built in code.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// A host's own destination for a report, made anew for each extraction of it.
+    #[must_use]
+    pub fn sink<S: Sink>(mut self, report: &str, factory: impl Fn() -> S + Send + Sync + 'static) -> Self {
+        self.sinks.push((ReportName::new(report), Arc::new(move || Box::new(factory()))));
+        self
+    }
+
+    /// Another world than the real one, for simulation.
+    #[must_use]
+    pub fn seams(mut self, seams: Seams) -> Self {
+        self.seams = Some(seams);
+        self
+    }
+
+    /// Where secrets given as `{env: NAME}` come from; the process's environment if not said.
+    #[must_use]
+    pub fn environment(mut self, environment: Vec<(String, String)>) -> Self {
+        self.environment = Some(environment);
+        self
+    }
+
+    /// Prepares every tenant, also those that no report uses, for [`EngineHandle::check_tenant`].
+    #[must_use]
+    pub fn all_tenants(mut self) -> Self {
+        self.all_tenants = true;
+        self
+    }
+
+    /// Starts the engine on the calling arbiter.
+    ///
+    /// # Errors
+    /// Where configuration or machine don't allow it.
+    pub fn start(self) -> Result<EngineHandle, StartError> {
+        if System::try_current().is_none() && self.seams.is_none() {
+            return Err(StartError::NoSystem);
+        }
+        let config = self.config.unwrap_or_else(|| Config::empty(std::path::Path::new(".")));
+        let environment = self.environment.unwrap_or_else(|| std::env::vars().collect());
+        let prepared = Prepared::new(config, self.seams, &environment, self.all_tenants)?;
+        let (workshop, closed) = prepared.workshop(self.sinks);
+        for nth in 0..workshop.fetchers.len() {
+            workshop.start_fetcher(nth);
+        }
+        let books = Arc::default();
+        keep_supervised(workshop.clone(), books);
+        let core = HandleCore { lines: workshop.lines.clone(), closed, workshop };
+        Ok(EngineHandle(Arc::new(core)))
+    }
+}
+
+/// Starts a supervisor, and another one over the same books whenever it dies.
+fn keep_supervised(workshop: Arc<Workshop>, books: Arc<Mutex<Books>>) {
+    let (died, mut deaths) = mpsc::unbounded_channel();
+    let start = move || {
+        let died = died.clone();
+        let notice = DeathNotice::calling(move || {
+            let _ = died.send(());
+        });
+        SupervisorActor::new(workshop.clone(), books.clone(), notice).start();
+        workshop.closed.subscribe()
+    };
+    let mut closed = start();
+    actix_rt::spawn(async move {
+        for _ in 0..MAX_SUPERVISORS {
+            let is_closed = tokio::select! {
+                _ = deaths.recv() => false,
+                _ = closed.wait_for(|closed| *closed) => true,
+            };
+            if is_closed || *closed.borrow() {
+                return;
+            }
+            tracing::error!("the supervisor died and is rebuilt");
+            closed = start();
+        }
+    });
+}
+
+/// A started engine. Clones speak to the same one; when the last is dropped, what is under way is parked.
+#[derive(Clone)]
+pub struct EngineHandle(Arc<HandleCore>);
+
+struct HandleCore {
+    lines: SupervisorLines,
+    closed: watch::Receiver<bool>,
+    workshop: Arc<Workshop>,
+}
+
+impl Drop for HandleCore {
+    fn drop(&mut self) {
+        self.lines.shutdown.tell(Shutdown);
+    }
+}
+
+impl EngineHandle {
+    /// Extracts a report's configured window and resolves when that has ended.
+    ///
+    /// # Errors
+    /// Where there was nothing to start: no such report, or the engine is gone. A report that fails is an [`Ending`].
+    pub async fn extract(&self, report: &str) -> Result<Ending, Failure> {
+        self.extract_with(Extract::report(report)).await
+    }
+
+    /// The same, with more to say.
+    ///
+    /// # Errors
+    /// As for [`extract`](Self::extract).
+    pub async fn extract_with(&self, order: Extract) -> Result<Ending, Failure> {
+        self.0.lines.extract.ask(order).await.unwrap_or_else(|dead| Err(gone(dead)))
+    }
+
+    /// Sends nothing more for that report until [`resume`](Self::resume). False if it isn't under way.
+    pub async fn pause(&self, report: &str) -> bool {
+        self.0.lines.pause.ask(Pause(ReportName::new(report))).await.unwrap_or(false)
+    }
+
+    /// Goes on with a paused report.
+    pub async fn resume(&self, report: &str) -> bool {
+        self.0.lines.resume.ask(Resume(ReportName::new(report))).await.unwrap_or(false)
+    }
+
+    /// Parks a report now.
+    pub async fn cancel(&self, report: &str) -> bool {
+        self.0.lines.cancel.ask(Cancel(ReportName::new(report))).await.unwrap_or(false)
+    }
+
+    /// Where every extraction of this engine stands.
+    pub async fn status(&self) -> Vec<Progress> {
+        self.0.lines.status.ask(Status).await.unwrap_or_default()
+    }
+
+    /// Sends snapshots there from now on. A slow subscriber gets the newest and never holds the engine up.
+    pub fn subscribe(&self, recipient: Recipient<ProgressMade>) {
+        self.0.lines.subscribe.tell(Subscribe(recipient));
+    }
+
+    /// Parks everything and resolves when that is done.
+    pub async fn shutdown(&self) {
+        self.0.lines.shutdown.tell(Shutdown);
+        let mut closed = self.0.closed.clone();
+        let _ = closed.wait_for(|closed| *closed).await;
+        // Writers let go of their files on the next turn of the loop; then the thread has nothing left.
+        tokio::task::yield_now().await;
+        let _ = self.0.workshop.files.run(|| ()).await;
+    }
+
+    /// Gets a token from a tenant, past the gate, and submits nothing.
+    ///
+    /// # Errors
+    /// Why the tenant gave none.
+    pub async fn check_tenant(&self, tenant: &TenantName) -> Result<(), Failure> {
+        let Some(link) = self.0.workshop.link(tenant) else {
+            return Err(Failure::new(FailureClass::Local, format!("{tenant}: there is no tenant of that name")));
+        };
+        let client = link.client();
+        let mut budget = RetryBudget::new(link.retry);
+        loop {
+            let fault = match client.token(&Grant::ClientCredentials, &|_, _| ()).await {
+                Ok(_) => return Ok(()),
+                Err(fault) => fault,
+            };
+            let is_refusal = matches!(fault.outcome, Outcome::AuthExpired | Outcome::Throttled { .. });
+            match budget.after(fault.outcome, false, fastrand::f64()) {
+                Retry::After(pause) if !is_refusal => tokio::time::sleep(pause).await,
+                _ => {
+                    let class = if fault.oauth_error.is_some() { FailureClass::Auth } else { FailureClass::Denied };
+                    return Err(Failure::new(class, format!("{tenant}: {}", fault.message)));
+                }
+            }
+        }
+    }
+
+    /// The address of the messages [`Extract`], for hosts that speak in actors. It is good as long as the present
+    /// supervisor lives; ask again after an error.
+    pub fn extractor(&self) -> Option<Recipient<Extract>> {
+        self.0.lines.extract.recipient()
+    }
+
+    /// The address of [`Pause`].
+    pub fn pauser(&self) -> Option<Recipient<Pause>> {
+        self.0.lines.pause.recipient()
+    }
+
+    /// The address of [`Resume`].
+    pub fn resumer(&self) -> Option<Recipient<Resume>> {
+        self.0.lines.resume.recipient()
+    }
+
+    /// The address of [`Cancel`].
+    pub fn canceller(&self) -> Option<Recipient<Cancel>> {
+        self.0.lines.cancel.recipient()
+    }
+
+    /// The address of [`Status`].
+    pub fn informant(&self) -> Option<Recipient<Status>> {
+        self.0.lines.status.recipient()
+    }
+
+    /// The address of [`Subscribe`].
+    pub fn publisher(&self) -> Option<Recipient<Subscribe>> {
+        self.0.lines.subscribe.recipient()
+    }
+
+    /// The address of [`Shutdown`].
+    pub fn stopper(&self) -> Option<Recipient<Shutdown>> {
+        self.0.lines.shutdown.recipient()
+    }
+}
+
+fn gone(dead: LineDead) -> Failure {
+    Failure::new(FailureClass::Internal, format!("the engine is gone: {dead}"))
+}

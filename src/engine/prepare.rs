@@ -1,0 +1,203 @@
+//! From a configuration to everything that an engine is made of, with every obstacle found before any request.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use actix::prelude::*;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, watch};
+
+use super::{Seams, SinkFactory, StartError};
+use crate::actors::workshop::{SupervisorLines, Workshop};
+use crate::actors::{ByteBudget, Lane, Line, TenantParts};
+use crate::config::{
+    self, Compression, Config, Endpoint, InvalidUtf8, Newlines, Ragged, Remote, Repair, ReportConfig, TenantConfig,
+};
+use crate::delivery::{RealDisk, Scratch};
+use crate::model::{ReportName, TenantName, WallClock};
+use crate::sink::Backstage;
+use crate::state::{MemoryStore, StoreHandle};
+use crate::tenant::{ClientAuth, Credentials, TenantSettings};
+use crate::transport::{ProxyChoice, TcpDial, TlsTrust, TransportSettings};
+
+/// Bytes that may wait to be hashed. They come on top of the memory limit.
+const HASHING_BYTES: usize = 4 << 20;
+
+/// Everything that an engine is made of, before its actors start.
+pub struct Prepared {
+    config: Config,
+    seams: Seams,
+    scratch: Scratch,
+    files: Lane,
+    tenants: HashMap<TenantName, TenantParts>,
+}
+
+impl Prepared {
+    /// Reads secrets and certificates, makes folders, starts threads.
+    pub fn new(
+        config: Config,
+        seams: Option<Seams>,
+        environment: &[(String, String)],
+        all_tenants: bool,
+    ) -> Result<Self, StartError> {
+        let missing: Vec<_> = config.reports.iter().flat_map(|report| not_in_this_version(report)).collect();
+        if !missing.is_empty() {
+            return Err(StartError::NotInThisVersion(missing));
+        }
+        let is_inline = config.engine.threads == 0;
+        let seams = match seams {
+            Some(seams) => seams,
+            None => real_world(is_inline)?,
+        };
+        let tenants = tenant_parts(&config, environment, all_tenants, &seams.clock)?;
+        let scratch =
+            Scratch::open(seams.disk.clone(), &config.engine.scratch_dir).map_err(|e| StartError::Machine {
+                what: format!("engine.scratch_dir {}", config.engine.scratch_dir.display()),
+                why: e.to_string(),
+            })?;
+        let files = match is_inline {
+            true => Lane::inline(),
+            false => Lane::start("cxtract-files")
+                .map_err(|e| StartError::Machine { what: "a thread for files".to_owned(), why: e.to_string() })?,
+        };
+        Ok(Self { config, seams, scratch, files, tenants })
+    }
+
+    /// The workshop, and the news of its closing.
+    pub fn workshop(self, sinks: Vec<(ReportName, SinkFactory)>) -> (Arc<Workshop>, watch::Receiver<bool>) {
+        let memory = ByteBudget::new(self.config.engine.memory_limit);
+        let arbiters: Vec<_> = (0..self.config.engine.threads).map(|_| Arbiter::new()).collect();
+        let (closed, is_closed) = watch::channel(false);
+        let workshop = Workshop {
+            turns: Arc::new(Semaphore::new(memory.n_shares())),
+            memory,
+            fetchers: (0..arbiters.len().max(1)).map(|_| Line::new()).collect(),
+            arbiters: Mutex::new(arbiters),
+            config: self.config,
+            seams: self.seams,
+            lines: SupervisorLines::default(),
+            scratch: self.scratch,
+            files: self.files,
+            tenant_parts: self.tenants,
+            tenants: Mutex::default(),
+            sinks: sinks.into_iter().collect(),
+            n_built: AtomicU64::new(0),
+            closed,
+        };
+        (Arc::new(workshop), is_closed)
+    }
+}
+
+fn real_world(is_inline: bool) -> Result<Seams, StartError> {
+    let clock = WallClock::system();
+    let store = Arc::new(MemoryStore::new(clock.clone()));
+    let store = match is_inline {
+        true => StoreHandle::inline(store),
+        false => StoreHandle::threaded(store)
+            .map_err(|e| StartError::Machine { what: "a thread for the store".to_owned(), why: e.to_string() })?,
+    };
+    Ok(Seams {
+        dial: Arc::new(TcpDial),
+        disk: Arc::new(RealDisk),
+        store,
+        clock,
+        seed: fastrand::u64(..),
+        backstage: if is_inline { Backstage::inline() } else { Backstage::threads(HASHING_BYTES) },
+    })
+}
+
+fn tenant_parts(
+    config: &Config,
+    environment: &[(String, String)],
+    all_tenants: bool,
+    clock: &WallClock,
+) -> Result<HashMap<TenantName, TenantParts>, StartError> {
+    let is_used = |name: &TenantName| all_tenants || config.reports.iter().any(|report| report.tenant == *name);
+    let used: Vec<_> = config.tenants.iter().map(|tenant| tenant.name.clone()).filter(is_used).collect();
+    let (credentials, warnings) = config.resolve_secrets(&used, environment).map_err(StartError::Credentials)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let mut parts = HashMap::new();
+    for tenant in config.tenants.iter().filter(|tenant| used.contains(&tenant.name)) {
+        let Endpoint::Remote(remote) = &tenant.endpoint else { return Err(StartError::Mock(tenant.name.clone())) };
+        let Some(secret) = credentials.iter().find(|c| c.tenant == tenant.name) else { continue };
+        let trust =
+            |why: crate::transport::TlsProblem| StartError::Trust { tenant: tenant.name.clone(), why: why.to_string() };
+        let trust = Arc::new(TlsTrust::load(tenant.ca_file.as_deref()).map_err(trust)?);
+        parts.insert(tenant.name.clone(), parts_of(tenant, remote, secret, &trust, clock)?);
+    }
+    Ok(parts)
+}
+
+fn parts_of(
+    tenant: &Arc<TenantConfig>,
+    remote: &Remote,
+    secret: &config::Credentials,
+    trust: &Arc<TlsTrust>,
+    clock: &WallClock,
+) -> Result<TenantParts, StartError> {
+    let transport = |target| -> Result<TransportSettings, StartError> {
+        let proxy = match tenant.proxy_for(target) {
+            None => ProxyChoice::None,
+            Some(proxy) => {
+                let user = proxy.userinfo.as_ref().map(|user| format!("{}@", user.expose())).unwrap_or_default();
+                ProxyChoice::parse(&format!("http://{user}{}:{}", proxy.host, proxy.port)).map_err(|e| {
+                    StartError::Machine { what: format!("tenants.{}.proxy", tenant.name), why: e.to_string() }
+                })?
+            }
+        };
+        Ok(TransportSettings {
+            connect: tenant.timeouts.connect,
+            response: tenant.timeouts.response,
+            idle: tenant.timeouts.idle,
+            max_decoded: tenant.limits.page_bytes,
+            proxy,
+            ..TransportSettings::new(trust.clone())
+        })
+    };
+    let auth = &remote.auth;
+    let credentials = Credentials {
+        client_id: secret.client_id.clone(),
+        client_secret: secret.client_secret.clone(),
+        client_auth: match auth.client_auth {
+            config::ClientAuth::Basic => ClientAuth::Basic,
+            config::ClientAuth::Body => ClientAuth::Body,
+        },
+        scopes: auth.scopes.clone(),
+    };
+    Ok(TenantParts {
+        config: tenant.clone(),
+        settings: TenantSettings {
+            base_url: remote.base_url.to_string(),
+            token_url: auth.token_url.to_string(),
+            credentials,
+            clock: clock.clone(),
+        },
+        transport: transport(&remote.base_url)?,
+        token_transport: transport(&auth.token_url)?,
+        paces_tokens: auth.token_url.host() == remote.base_url.host(),
+        refresh_before: auth.refresh_before,
+    })
+}
+
+/// Keys that are read and checked, but that this version can't act upon. Going on without them would deliver
+/// something else than was asked for.
+fn not_in_this_version(report: &ReportConfig) -> Vec<String> {
+    let csv = &report.csv;
+    let asked = [
+        ("window.since", report.window.is_since()),
+        ("split", report.split.is_some()),
+        ("csv.repair", csv.repair != Repair::Off),
+        ("csv.ragged", csv.ragged != Ragged::Fail),
+        ("csv.invalid_utf8", csv.invalid_utf8 != InvalidUtf8::Keep),
+        ("csv.excel_safe", csv.excel_safe),
+        ("output.newlines", report.output.newlines != Newlines::Keep),
+        ("output.compression", report.output.compression != Compression::None),
+    ];
+    let asked = asked.iter().filter(|(_, asked)| *asked);
+    asked
+        .map(|(key, _)| format!("reports.{}.{key}: this version can't do that yet; remove the key", report.name))
+        .collect()
+}

@@ -1,0 +1,4 @@
+//! The whole engine over loopback, against mock tenants that judge it.
+
+mod support;
+mod whole;
