@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use actix::System;
-use cxtract::engine::Engine;
-use cxtract::model::{Failure, TenantName};
+use cxtract::model::TenantName;
+use cxtract::{Engine, Failure};
 use futures::future::join_all;
 
 use crate::cli::exit::Exit;
@@ -24,7 +24,7 @@ pub(crate) fn check(file: Option<&Path>, screen: &Screen) -> Exit {
         Err(problem) => return refuse(screen, &problem),
     };
     System::new().block_on(async {
-        let engine = match Engine::builder().config(config).start() {
+        let engine = match Engine::builder().config(config).all_tenants().start() {
             Ok(engine) => engine,
             Err(error) => return refuse(screen, &error.to_string()),
         };

@@ -12,10 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use cxtract::actors::Extract;
-use cxtract::config::{Config, ReportConfig, WindowOverrides};
-use cxtract::engine::{Engine, EngineHandle};
-use cxtract::model::{Ending, ReportName, WallClock, Window};
+use cxtract::config::{ReportConfig, WindowOverrides};
+use cxtract::model::{ReportName, WallClock, Window};
+use cxtract::{Config, Ending, Engine, EngineHandle, Extract};
 use futures::future::join_all;
 use tokio::time::{Instant, timeout};
 

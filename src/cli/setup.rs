@@ -91,9 +91,9 @@ pub(crate) fn start_mocks(config: &mut Config) -> Result<Mocks, String> {
             .ready_after(settings.ready_after)
             .start()
             .map_err(|error| format!("the mock tenant {tenant} can't listen on the loopback address: {error}"))?;
-        if !config.point_mock(&tenant, &mock.base_url()) {
-            return Err(format!("the mock tenant {tenant} has no usable address: {}", mock.base_url()));
-        }
+        config
+            .point_mock(&tenant, &mock.base_url())
+            .map_err(|fault| format!("the mock tenant {tenant} has no usable address: {fault}"))?;
         running.push(mock);
     }
     Ok(Mocks { _running: running })

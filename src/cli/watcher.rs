@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use cxtract::actors::ProgressMade;
+use cxtract::ProgressMade;
 use cxtract::model::WallClock;
 
 use crate::cli::progress::{Ended, Reporter};

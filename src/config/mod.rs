@@ -90,14 +90,18 @@ impl Config {
         self.reports.iter().find(|report| report.name.as_str() == name)
     }
 
-    /// Puts a running mock tenant in the place of the `mock` section of that tenant. False, and nothing changed, where
-    /// there is no such mock tenant or the address can't be read.
-    pub fn point_mock(&mut self, tenant: &TenantName, base_url: &str) -> bool {
-        let mock = self.tenants.iter_mut().find(|t| t.name == *tenant && t.is_mock());
-        let (Some(mock), Ok(base_url)) = (mock, BaseUrl::parse(base_url)) else { return false };
+    /// Points a mock tenant at the address where its host has started it. No credentials are needed there.
+    ///
+    /// # Errors
+    /// What is wrong with the address.
+    pub fn point_mock(&mut self, tenant: &TenantName, base_url: &str) -> Result<(), &'static str> {
+        let base_url = BaseUrl::parse(base_url)?;
         let auth = Auth::new(&base_url, SecretSource::plain("mock"), SecretSource::plain("mock"));
-        Arc::make_mut(mock).endpoint = Endpoint::Remote(Box::new(Remote { base_url, auth }));
-        true
+        if let Some(tenant) = self.tenants.iter_mut().find(|t| t.name == *tenant) {
+            let remote = Remote { base_url, auth };
+            *tenant = Arc::new(TenantConfig { endpoint: Endpoint::Remote(Box::new(remote)), ..(**tenant).clone() });
+        }
+        Ok(())
     }
 
     /// Fetches the credentials of those tenants; mock tenants need none and are passed over.

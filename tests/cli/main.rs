@@ -1,0 +1,10 @@
+//! The real binary: arguments, exit codes, streams, and signals, against embedded tenants.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod exits;
+mod faults;
+mod init;
+mod signals;
+mod streams;
+mod support;
