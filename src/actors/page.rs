@@ -8,14 +8,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
 
-use crate::actors::{Block, Call, CallKind, ExtractionContext, Missed, PageBody, Refused, Slot, Tries};
+use crate::actors::{Block, Call, CallKind, ExtractionContext, Missed, PageBody, Refused, Room, Slot, Tries};
 use crate::csv::{Framed, Framer, FramingFault, FramingLimits};
 use crate::model::{Failure, FailureClass, LinkHint, Outcome, PageNumber, QueryId, TransportFault};
 use crate::tenant::{PageAnswer, PageStream, TenantClient};
 
 /// How long a page holds its reading up when all room is taken because the output is slow. Then it goes to scratch.
 const WRITER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the output is still the slow one.
+const BACKLOG_LOOK: Duration = Duration::from_millis(20);
 
 /// The first allocation of a page: most small reports never need more.
 const FIRST_FILL: usize = 64 << 10;
@@ -149,21 +153,29 @@ async fn store(
     bytes: Bytes,
 ) -> Result<(), Broken> {
     if !body.is_spilling() {
-        let n_bytes = bytes.len() as u64;
-        let room = match context.memory.try_take(n_bytes) {
-            // With pages queued at the output it is the output that is slow: reading stops for a while, and the
-            // tenant's side feels it as a slow reader. Otherwise a page before this one is missing.
-            None if context.output_backlog.load(Ordering::Relaxed) > 0 => {
-                tokio::time::timeout(WRITER_PATIENCE, context.memory.take(n_bytes)).await.ok()
-            }
-            room => room,
-        };
+        let room = find_room(context, bytes.len() as u64).await;
         if let Some(room) = room {
             body.keep(Block { bytes, room: Some(room) });
             return Ok(());
         }
     }
     spill(context, number, body, bytes).await
+}
+
+/// Room in memory for so many bytes. With pages queued at the output it is the output that is slow: reading stops for a
+/// while, and the tenant's side feels it as a slow reader. Otherwise a page before this one is missing, and waiting for
+/// room would only keep this one back.
+async fn find_room(context: &ExtractionContext, n_bytes: u64) -> Option<Room> {
+    let began = Instant::now();
+    loop {
+        if let Some(room) = context.memory.try_take(n_bytes) {
+            return Some(room);
+        }
+        if context.output_backlog.load(Ordering::Relaxed) == 0 || began.elapsed() >= WRITER_PATIENCE {
+            return None;
+        }
+        let _ = tokio::time::timeout(BACKLOG_LOOK, context.memory.freed()).await;
+    }
 }
 
 async fn spill(

@@ -177,7 +177,6 @@ impl Workshop {
     ///
     /// # Errors
     /// The answer, where there is nothing to extract or no such report.
-    #[expect(clippy::result_large_err, reason = "the error is the extraction's whole answer, made once")]
     pub fn running(&self, order: &Extract, id: ExtractionId, asker: Asker) -> Result<Running, Result<Ending, Failure>> {
         let name = &order.report;
         let Some(report) = self.config.report(name.as_str()).cloned() else {

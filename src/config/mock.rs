@@ -37,7 +37,7 @@ impl Default for MockSettings {
 impl MockSettings {
     pub(super) fn read(section: &Section<'_>) -> Self {
         let default = Self::default();
-        let rate = section.get("requests_per_second", count(1..=10_000));
+        let rate = section.get("requests_per_second", count(1..=1_000_000));
         Self {
             total_rows: section.or("total_rows", count(0..=1_000_000_000), default.total_rows),
             seed: section.or("seed", count(0..=u64::MAX), default.seed),

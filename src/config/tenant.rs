@@ -20,7 +20,7 @@ use super::url::{BaseUrl, Scheme, url};
 /// Where the OAuth endpoint is below the base address, where nothing is said.
 const TOKEN_PATH: &str = "/oauth2/token";
 /// Most requests a second, queries, tries and the like: beyond it a figure is a slip of the pen.
-const MANY: u64 = 10_000;
+const MANY: u64 = 1_000_000;
 const A_MOMENT: Duration = Duration::from_millis(1);
 
 /// A tenant as configured.
