@@ -22,8 +22,11 @@ RUSTDOCFLAGS="-D warnings" step cargo doc --no-deps
 # Benchmarks are only tried here, not measured: a machine that others use too gives no figures.
 for bench in benches/*.rs; do
     [ -e "$bench" ] || continue
-    step cargo bench --bench "$(basename "$bench" .rs)" -- --test
+    step cargo bench --profile dev --bench "$(basename "$bench" .rs)" -- --test
 done
+# The examples and the README's first command must run as they stand.
+step cargo run --example embed -- --demo
+step cargo run --release -- run
 if command -v cargo-deny >/dev/null; then
     step cargo deny check
 fi

@@ -153,7 +153,9 @@ fn keep_supervised(workshop: Arc<Workshop>, books: Arc<Mutex<Books>>) {
         let notice = DeathNotice::calling(move || {
             let _ = died.send(());
         });
-        SupervisorActor::new(workshop.clone(), books.clone(), notice).start();
+        let supervisor = SupervisorActor::new(workshop.clone(), books.clone(), notice).start();
+        // Its own start comes a turn later: a host that subscribes right after this one must not be lost till then.
+        workshop.lines.connect(&supervisor);
         workshop.closed.subscribe()
     };
     let mut closed = start();

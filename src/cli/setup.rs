@@ -99,15 +99,19 @@ pub(crate) fn start_mocks(config: &mut Config) -> Result<Mocks, String> {
     Ok(Mocks { _running: running })
 }
 
+/// This build has no embedded tenants.
+#[cfg(not(feature = "mock"))]
+pub(crate) struct Mocks;
+
 /// Without embedded tenants in this build, a configuration that asks for one can't be used.
 #[cfg(not(feature = "mock"))]
-pub(crate) fn start_mocks(config: &mut Config) -> Result<(), String> {
+pub(crate) fn start_mocks(config: &mut Config) -> Result<Mocks, String> {
     match config.tenants.iter().find(|tenant| tenant.is_mock()) {
         Some(tenant) => Err(format!(
             "tenants.{}: mock tenants are not part of this build; build with --features mock, or give a base_url",
             tenant.name
         )),
-        None => Ok(()),
+        None => Ok(Mocks),
     }
 }
 

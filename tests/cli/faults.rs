@@ -2,7 +2,7 @@
 
 use crate::support::{Place, code, err};
 
-/// Nothing listens on the discard port of a machine of today; the name does not exist anywhere.
+/// The name does not exist anywhere.
 const NOBODY: &str = "
 tenants:
   gone:
@@ -27,6 +27,16 @@ fn n1_a_run_parks_a_report_whose_host_does_not_resolve() {
     let run = Place::with_config(NOBODY).run(&["run", "--progress", "plain"]);
     assert_eq!(code(&run), 75, "{}", err(&run));
     assert!(err(&run).contains("tenant.invalid") && err(&run).contains("1 parked"), "{}", err(&run));
+}
+
+#[test]
+fn n2_a_run_parks_a_report_whose_tenant_refuses_connections() {
+    // A port that was free a moment ago: nobody listens there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let text = NOBODY.replace("https://tenant.invalid", &format!("http://{free}"));
+    let run = Place::with_config(&text).run(&["run", "--progress", "plain"]);
+    assert_eq!(code(&run), 75, "{}", err(&run));
+    assert!(err(&run).contains(&free.to_string()) && err(&run).contains("1 parked"), "{}", err(&run));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 use crate::support::Place;
 
@@ -13,36 +15,78 @@ reports:
   calls: {tenant: demo, template_id: calls, window: {from: 2024-01-01, to: 2024-01-31}}
 ";
 
-fn started(place: &Place) -> (Child, BufReader<std::process::ChildStdout>) {
-    let mut child =
-        place.command(&["run", "--progress", "json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut events = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("\"state\":\"polling\"") {
-        line.clear();
-        assert!(events.read_line(&mut line).unwrap() > 0, "ended before it polled");
-    }
-    (child, events)
+/// Longer than any step takes on a busy machine; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A run under way; it does not outlive its test.
+struct Running {
+    child: Child,
+    events: Receiver<String>,
 }
 
-fn signalled(signal: &str) -> (i32, String) {
+impl Running {
+    fn start(place: &Place) -> Self {
+        let mut command = place.command(&["run", "--progress", "json"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (tell, events) = channel();
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        Self { child, events }
+    }
+
+    /// The next event, or none where the run is over.
+    fn event(&self) -> Option<String> {
+        match self.events.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("nothing was told for {PATIENCE:?}"),
+        }
+    }
+
+    fn until(&self, words: &str) {
+        while !self.event().unwrap_or_else(|| panic!("ended before {words}")).contains(words) {}
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// The exit code and the last event.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut last = String::new();
+        while let Some(event) = self.event() {
+            last = event;
+        }
+        (self.child.wait().unwrap().code(), last)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn signalled(signal: &str) -> (Option<i32>, String) {
     let place = Place::with_config(SLOW);
-    let (mut child, events) = started(&place);
-    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
-    let last = events.lines().map(Result::unwrap).last().unwrap();
-    (child.wait().unwrap().code().unwrap(), last)
+    let running = Running::start(&place);
+    running.until("\"state\":\"submitted\"");
+    running.signal(signal);
+    running.end()
 }
 
 #[test]
 fn an_interrupt_parks_and_exits_130() {
     let (code, last) = signalled("-INT");
-    assert_eq!(code, 130);
+    assert_eq!(code, Some(130));
     assert!(last.contains("\"summary\"") && last.contains("\"parked\""), "{last}");
 }
 
 #[test]
 fn a_request_to_terminate_parks_and_exits_143() {
     let (code, last) = signalled("-TERM");
-    assert_eq!(code, 143);
+    assert_eq!(code, Some(143));
     assert!(last.contains("\"summary\"") && last.contains("\"parked\""), "{last}");
 }
