@@ -8,6 +8,8 @@
 //!
 //! The peak that `time` shows holds the mock tenant too, which makes its rows as they are sent.
 
+#![expect(clippy::print_stdout, reason = "an example speaks to whoever runs it")]
+
 use std::time::Duration;
 
 use cxtract::config::{Config, Sources};
@@ -51,7 +53,10 @@ reports:
     let expected = expected.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let n_left = std::fs::read_dir(folder.path().join(".cxtract/scratch"))?.count();
     println!("{} bytes in {} pages", manifest.output.bytes, manifest.pages);
-    println!("the output is what the tenant has: {}", n_bytes == manifest.output.bytes && expected == manifest.output.sha256);
+    println!(
+        "the output is what the tenant has: {}",
+        n_bytes == manifest.output.bytes && expected == manifest.output.sha256
+    );
     println!("files left in scratch: {n_left}");
     Ok(())
 }

@@ -76,6 +76,15 @@ impl Engine {
     pub fn builder() -> EngineBuilder {
         EngineBuilder { config: None, sinks: Vec::new(), seams: None, environment: None, all_tenants: false }
     }
+
+    /// Whether this version can do all that the configuration asks for. [`EngineBuilder::start`] looks too; this is for
+    /// those who want to know without starting.
+    ///
+    /// # Errors
+    /// [`StartError::NotInThisVersion`], with every key that it can't act upon.
+    pub fn supports(config: &Config) -> Result<(), StartError> {
+        prepare::supports(config)
+    }
 }
 
 /// An engine that is not started yet.

@@ -59,6 +59,7 @@ pub(crate) struct Job {
 
 fn prepare(file: Option<&Path>, args: &RunArgs) -> Result<(Config, Vec<Job>), String> {
     let config = setup::narrow(setup::load(file, &args.set)?, args)?;
+    Engine::supports(&config).map_err(|error| error.to_string())?;
     let overrides = WindowOverrides { from: args.from.clone(), to: args.to.clone(), until: args.until.clone() };
     let now = WallClock::system().now();
     let mut jobs = Vec::with_capacity(config.reports.len());

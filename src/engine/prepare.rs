@@ -41,10 +41,7 @@ impl Prepared {
         environment: &[(String, String)],
         all_tenants: bool,
     ) -> Result<Self, StartError> {
-        let missing: Vec<_> = config.reports.iter().flat_map(|report| not_in_this_version(report)).collect();
-        if !missing.is_empty() {
-            return Err(StartError::NotInThisVersion(missing));
-        }
+        supports(&config)?;
         let is_inline = config.engine.threads == 0;
         let seams = match seams {
             Some(seams) => seams,
@@ -180,6 +177,12 @@ fn parts_of(
         paces_tokens: auth.token_url.host() == remote.base_url.host(),
         refresh_before: auth.refresh_before,
     })
+}
+
+/// Whether this version can do all that the configuration asks for.
+pub fn supports(config: &Config) -> Result<(), StartError> {
+    let missing: Vec<_> = config.reports.iter().flat_map(|report| not_in_this_version(report)).collect();
+    if missing.is_empty() { Ok(()) } else { Err(StartError::NotInThisVersion(missing)) }
 }
 
 /// Keys that are read and checked, but that this version can't act upon. Going on without them would deliver
