@@ -46,7 +46,8 @@ pub struct Written {
 pub struct Output {
     sink: Box<dyn Sink>,
     block_bytes: usize,
-    mark: FileMark,
+    /// Where the output stands, for a sink that keeps no account of it: a checksum is not made twice.
+    own_mark: Option<FileMark>,
     written: Written,
     next_page: PageNumber,
     /// The line ending to add where one is missing: that of the first record.
@@ -64,7 +65,7 @@ impl Output {
         Self {
             sink,
             block_bytes,
-            mark: FileMark::START,
+            own_mark: None,
             written: Written::default(),
             next_page: PageNumber::FIRST,
             newline: None,
@@ -82,7 +83,9 @@ impl Output {
     /// The sink's.
     pub fn begin(&mut self) -> Result<(), SinkError> {
         fail::fail_point!("thread");
-        self.sink.begin(None)
+        self.sink.begin(None)?;
+        self.own_mark = self.sink.mark().is_none().then_some(FileMark::START);
+        Ok(())
     }
 
     /// Writes the next page. `when_durable` is told once everything up to and with it is durable; it is only used, and
@@ -164,7 +167,8 @@ impl Output {
     }
 
     fn position(&self) -> Position {
-        Position { next_page: self.next_page, n_rows: self.written.n_rows, output: self.mark, ..Position::start() }
+        let output = self.own_mark.or_else(|| self.sink.mark()).unwrap_or(FileMark::START);
+        Position { next_page: self.next_page, n_rows: self.written.n_rows, output, ..Position::start() }
     }
 
     fn start(&mut self, first_record: &[u8]) -> Result<(), SinkError> {
@@ -182,7 +186,7 @@ impl Output {
 
     fn put(&mut self, bytes: &Bytes) -> Result<(), SinkError> {
         self.sink.write(bytes)?;
-        self.mark = self.mark.after(bytes);
+        self.own_mark = self.own_mark.map(|mark| mark.after(bytes));
         self.written.n_bytes += bytes.len() as u64;
         Ok(())
     }

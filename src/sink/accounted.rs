@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::model::{Manifest, Position};
+use crate::model::{FileMark, Manifest, Position};
 
 use super::digest::{Backstage, Digester};
 use super::{Sealed, Sink, SinkError, WhenDurable};
@@ -44,6 +44,10 @@ impl Sink for Accounted {
 
     fn commit_later(&mut self, position: &Position, then: WhenDurable) {
         self.sink.commit_later(position, then);
+    }
+
+    fn mark(&self) -> Option<FileMark> {
+        self.sink.mark()
     }
 
     fn seal(&mut self) -> Result<Option<Sealed>, SinkError> {

@@ -291,6 +291,10 @@ impl Sink for FileSink {
         }
     }
 
+    fn mark(&self) -> Option<FileMark> {
+        Some(FileSink::mark(self))
+    }
+
     fn seal(&mut self) -> Result<Option<Sealed>, SinkError> {
         self.fate.check()?;
         if self.sealed.is_none() {

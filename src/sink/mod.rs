@@ -87,6 +87,12 @@ pub trait Sink: Send + 'static {
         then(self.commit(position));
     }
 
+    /// Where the output stands, what is not yet durable included, by a sink that keeps account of it. Of one that
+    /// doesn't, the engine keeps its own.
+    fn mark(&self) -> Option<FileMark> {
+        None
+    }
+
     /// Ends the writing. A sink that keeps account of size and SHA-256 says them here; of one that doesn't, the
     /// engine keeps its own.
     fn seal(&mut self) -> Result<Option<Sealed>, SinkError> {
@@ -115,6 +121,10 @@ impl Sink for Box<dyn Sink> {
 
     fn commit_later(&mut self, position: &Position, then: WhenDurable) {
         (**self).commit_later(position, then);
+    }
+
+    fn mark(&self) -> Option<FileMark> {
+        (**self).mark()
     }
 
     fn seal(&mut self) -> Result<Option<Sealed>, SinkError> {

@@ -81,6 +81,10 @@ impl<W: Write + Send + 'static> Sink for StdoutSink<W> {
         self.flush()
     }
 
+    fn mark(&self) -> Option<FileMark> {
+        Some(self.mark)
+    }
+
     fn seal(&mut self) -> Result<Option<Sealed>, SinkError> {
         if self.sealed.is_none() {
             let digester = self.digester.take().ok_or_else(not_begun)?;
