@@ -82,7 +82,6 @@ impl Output {
     /// # Errors
     /// The sink's.
     pub fn begin(&mut self) -> Result<(), SinkError> {
-        fail::fail_point!("thread");
         self.sink.begin(None)?;
         self.own_mark = self.sink.mark().is_none().then_some(FileMark::START);
         Ok(())
@@ -99,7 +98,6 @@ impl Output {
         cut: Cut,
         when_durable: impl FnOnce(Position) -> WhenDurable,
     ) -> Result<Written, SinkError> {
-        fail::fail_point!("thread");
         let FetchedPage { number, framed, body, slot, .. } = page;
         if self.written.n_bytes == 0
             && let Some(first) = &framed.first
@@ -143,7 +141,6 @@ impl Output {
     /// # Errors
     /// The sink's.
     pub fn seal(&mut self) -> Result<(Written, Option<Sealed>), SinkError> {
-        fail::fail_point!("thread");
         if self.line_is_open {
             self.end_line()?;
         }

@@ -64,7 +64,7 @@ pub async fn fetch_page(
     let mut tries = Tries::new(&context, CallKind::Page);
     loop {
         let permit = tries.permit().await?;
-        fail::fail_point!("page");
+        fail::fail_point!(&context.place("page"));
         let token = permit.token().cloned().ok_or_else(|| no_token(number))?;
         let throttled = |status, wait| permit.told_to_wait(status, wait);
         let call = Call { token: &token, throttled: &throttled };

@@ -43,8 +43,9 @@ impl Actor for PageFetcherActor {
 impl Handler<FetchPage> for PageFetcherActor {
     type Result = ();
 
-    fn handle(&mut self, order: FetchPage, _: &mut Self::Context) {
-        fail::fail_point!("fetcher");
+    fn handle(&mut self, mut order: FetchPage, _: &mut Self::Context) {
+        order.news.taken();
+        fail::fail_point!(&order.extraction.place("fetcher"));
         let client = self.client(&order.extraction.tenant);
         let FetchPage { extraction, query, number, slot, news } = order;
         actix_rt::spawn(async move {
@@ -66,12 +67,18 @@ impl Handler<FetchPage> for PageFetcherActor {
 pub struct PageNewsGuard {
     number: PageNumber,
     news: Option<PageNews>,
+    is_taken: bool,
 }
 
 impl PageNewsGuard {
     /// Answers for page `number`.
     pub fn new(number: PageNumber, news: PageNews) -> Self {
-        Self { number, news: Some(news) }
+        Self { number, news: Some(news), is_taken: false }
+    }
+
+    /// A fetcher has the order in hand: from now on what dies, dies of it.
+    fn taken(&mut self) {
+        self.is_taken = true;
     }
 
     fn tell(mut self, outcome: Result<crate::actors::FetchedPage, (PageNumber, Missed)>) {
@@ -91,7 +98,8 @@ impl PageNewsGuard {
 impl Drop for PageNewsGuard {
     fn drop(&mut self) {
         if let Some(news) = self.news.take() {
-            news.missed.do_send(PageMissed { number: self.number, why: Missed::Panicked });
+            let why = if self.is_taken { Missed::Panicked } else { Missed::Undelivered };
+            news.missed.do_send(PageMissed { number: self.number, why });
         }
     }
 }

@@ -288,6 +288,8 @@ pub enum Missed {
     NoRoom,
     /// Its task died.
     Panicked,
+    /// The fetcher died before it came to this order.
+    Undelivered,
     /// The report can't go on now.
     Parked(Park),
     /// The report has failed.

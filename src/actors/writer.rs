@@ -4,6 +4,7 @@
 //! This actor asks for pages while there is room, hands over what is next, and ends the extraction. It has one inbox
 //! and never waits for a particular page.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -29,6 +30,9 @@ const PAGES_AHEAD_PER_REQUEST: u64 = 4;
 /// How long nothing is asked for after a page found no room.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(200);
 
+/// How long a page waits whose order died with the fetcher's mailbox.
+const UNDELIVERED_PAUSE: Duration = Duration::from_millis(20);
+
 /// How often one page may lose its task before the report fails.
 const MAX_LOST: u32 = 3;
 
@@ -50,17 +54,20 @@ pub struct WriterParts {
     pub account: Account,
 }
 
+/// The output while no job has it in hand. A job that dies takes it along, so that nothing is written behind a gap.
+type OutputPlace = Arc<Mutex<Option<Output>>>;
+
 /// The writer of one extraction.
 pub struct WriterActor {
     parts: WriterParts,
-    output: Arc<Mutex<Output>>,
+    output: OutputPlace,
     assembly: Option<Assembly>,
     query: Option<QueryId>,
     turn: Option<(Share, tokio::sync::OwnedSemaphorePermit)>,
     total_rows: Option<u64>,
     written: Written,
     n_orders: u64,
-    n_lost: u32,
+    n_lost: HashMap<PageNumber, u32>,
     is_waiting_for_room: bool,
     is_over: bool,
     notice: DeathNotice,
@@ -72,7 +79,8 @@ impl WriterActor {
         let context = &parts.context;
         let with_mark = context.report.output.encoding == crate::config::Encoding::Utf8Sig;
         let backlog = context.output_backlog.clone();
-        let output = Arc::new(Mutex::new(Output::new(sink, context.memory.block_bytes(), with_mark, backlog)));
+        let output = Output::new(sink, context.memory.block_bytes(), with_mark, backlog);
+        let output = Arc::new(Mutex::new(Some(output)));
         Self {
             parts,
             output,
@@ -82,7 +90,7 @@ impl WriterActor {
             total_rows: None,
             written: Written::default(),
             n_orders: 0,
-            n_lost: 0,
+            n_lost: HashMap::new(),
             is_waiting_for_room: false,
             is_over: false,
             notice,
@@ -96,11 +104,25 @@ impl WriterActor {
         job: impl FnOnce(&mut Output) -> Result<T, SinkError> + Send + 'static,
         then: impl FnOnce(&mut Self, T, &mut Context<Self>) + 'static,
     ) {
-        let output = self.output.clone();
-        let done = self.parts.lane.run(move || job(&mut output.lock()));
+        let place = self.output.clone();
+        let context = self.parts.context.clone();
+        let done = self.parts.lane.run(move || {
+            let mut output = place.lock().take()?;
+            fail::fail_point!(&context.place("thread"));
+            drop(context);
+            let done = job(&mut output);
+            match &done {
+                Ok(_) => *place.lock() = Some(output),
+                // Nothing but this follows an error, also where more pages are queued already.
+                Err(_) => output.abort(),
+            }
+            Some(done)
+        });
         ctx.spawn(done.into_actor(self).map(move |done, writer, ctx| match done {
-            Ok(Ok(answer)) => then(writer, answer, ctx),
-            Ok(Err(error)) => writer.sink_failed(&error, ctx),
+            Ok(Some(Ok(answer))) => then(writer, answer, ctx),
+            Ok(Some(Err(error))) => writer.sink_failed(&error, ctx),
+            // An earlier job has taken the output along, and its own answer says so.
+            Ok(None) => {}
             // The job died with the output in its hands: only a rebuild brings this actor and the file together.
             Err(LaneDead) => ctx.stop(),
         }));
@@ -147,7 +169,6 @@ impl WriterActor {
 
     /// Asks for pages as far as window and room reach.
     fn ask(&mut self, ctx: &mut Context<Self>) {
-        fail::fail_point!("writer");
         if self.is_over || self.is_waiting_for_room {
             return;
         }
@@ -244,8 +265,7 @@ impl WriterActor {
             return ctx.stop();
         }
         // The sink lets go of its file before anyone hears of the end, so that a successor finds it free.
-        let output = self.output.clone();
-        let aborted = self.parts.lane.run(move || output.lock().abort());
+        let aborted = self.abort();
         let line = self.parts.context.ended.clone();
         ctx.wait(aborted.into_actor(self).map(move |_, _, ctx| {
             line.tell(ended);
@@ -257,9 +277,19 @@ impl WriterActor {
     fn leave(&mut self, ctx: &mut Context<Self>) {
         self.is_over = true;
         self.notice.quiet();
-        let output = self.output.clone();
-        drop(self.parts.lane.run(move || output.lock().abort()));
+        drop(self.abort());
         ctx.stop();
+    }
+
+    /// Has the sink let go, behind all jobs that are queued already.
+    fn abort(&self) -> impl Future<Output = Result<(), LaneDead>> + Send + use<> {
+        let place = self.output.clone();
+        self.parts.lane.run(move || {
+            let output = place.lock().take();
+            if let Some(mut output) = output {
+                output.abort();
+            }
+        })
     }
 
     fn tell_written(&self) {
@@ -275,6 +305,15 @@ impl WriterActor {
             Doubt::Repeated => format!("page {page} equals the page before it"),
         };
         self.parts.context.tell(ExtractionStep::Remark(format!("{why}; asking again")));
+    }
+}
+
+impl Drop for WriterActor {
+    fn drop(&mut self) {
+        // Dying of a panic, too, it leaves a sink that has let go, before a successor's begins.
+        if !self.notice.is_quiet() {
+            drop(self.abort());
+        }
     }
 }
 
@@ -325,7 +364,7 @@ impl Handler<PageFetched> for WriterActor {
     type Result = ();
 
     fn handle(&mut self, PageFetched(page): PageFetched, ctx: &mut Self::Context) {
-        fail::fail_point!("writer");
+        fail::fail_point!(&self.parts.context.place("writer"));
         if let Some(assembly) = &mut self.assembly
             && !self.is_over
         {
@@ -356,12 +395,23 @@ impl Handler<PageMissed> for WriterActor {
                 return self.end(ExtractionEnd::Ended(Ending::Parked(park)), ctx);
             }
             Missed::Panicked => {
-                self.n_lost += 1;
                 assembly.lost(number);
-                if self.n_lost > MAX_LOST {
-                    let message = format!("page {number}: its task died, {MAX_LOST} tasks of this report did before");
+                let n_lost = self.n_lost.entry(number).or_default();
+                *n_lost += 1;
+                if *n_lost > MAX_LOST {
+                    let message = format!("page {number}: its task died, {MAX_LOST} tasks for it did before");
                     return self.fail(Failure::new(FailureClass::Internal, message), ctx);
                 }
+            }
+            Missed::Undelivered => {
+                // Its fetcher is being rebuilt; asked at once, the same dead one would be asked.
+                ctx.run_later(UNDELIVERED_PAUSE, move |writer, ctx| {
+                    if let Some(assembly) = writer.assembly.as_mut().filter(|_| !writer.is_over) {
+                        assembly.lost(number);
+                        writer.drive(ctx);
+                    }
+                });
+                return;
             }
             Missed::Parked(park) => return self.end(ExtractionEnd::Ended(Ending::Parked(park)), ctx),
             Missed::Failed(failure) => return self.fail(failure, ctx),
