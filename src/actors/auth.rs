@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::actors::{
     Admit, CallKind, Line, Permit, Refused, TokenRejected, TokenRenewed, TokenUnavailable, TokenWanted,
 };
-use crate::model::{Failure, FailureClass, Outcome, TokenGeneration};
+use crate::model::{Failure, FailureClass, Outcome, TenantName, TokenGeneration};
 use crate::policy::token::{Grant, NoToken, Step, TokenAnswer, TokenFault, TokenPolicy, TokenSettings};
 
 /// Timers are set no farther ahead than this, and set again.
@@ -30,6 +30,8 @@ pub trait TokenEndpoint {
 
 /// What an auth actor is built from.
 pub struct AuthParts {
+    /// Whose tokens they are.
+    pub tenant: TenantName,
     /// The tenant's configuration.
     pub settings: TokenSettings,
     /// Where tokens come from.
@@ -128,7 +130,7 @@ impl AuthActor {
     }
 
     fn tried(&mut self, tried: Tried, ctx: &mut Context<Self>) {
-        fail::fail_point!("auth");
+        fail::fail_point!(&format!("auth/{}", self.parts.tenant));
         let now = Instant::now();
         let step = match tried {
             Tried::Answered(sent, answer) => {
@@ -138,7 +140,7 @@ impl AuthActor {
                 step
             }
             Tried::Faulted(grant, fault) => {
-                tracing::warn!(error = %fault.message, "no access token");
+                tracing::warn!(tenant = %self.parts.tenant, error = %fault.message, "no access token");
                 self.policy.faulted(now, &grant, &fault, self.random.f64())
             }
             Tried::NotAdmitted(why) => self.policy.refused_by_gate(now, why),
@@ -191,7 +193,7 @@ impl Handler<TokenWanted> for AuthActor {
     type Result = ();
 
     fn handle(&mut self, _: TokenWanted, ctx: &mut Self::Context) {
-        fail::fail_point!("auth");
+        fail::fail_point!(&format!("auth/{}", self.parts.tenant));
         let step = self.policy.wanted(Instant::now());
         self.take(step, ctx);
     }
@@ -201,7 +203,7 @@ impl Handler<TokenRejected> for AuthActor {
     type Result = ();
 
     fn handle(&mut self, rejected: TokenRejected, ctx: &mut Self::Context) {
-        fail::fail_point!("auth");
+        fail::fail_point!(&format!("auth/{}", self.parts.tenant));
         let step = self.policy.rejected(Instant::now(), rejected.0);
         self.take(step, ctx);
     }

@@ -4,18 +4,20 @@
 //! and start nothing.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use actix::dev::SendError;
 use actix::{Addr, Recipient};
-use tokio::sync::{oneshot, watch};
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::actors::context::HttpTally;
 use crate::actors::poller::PollerActor;
 use crate::actors::reconcile::Account;
 use crate::actors::writer::WriterActor;
-use crate::actors::{ExtractionStep, ProgressMade};
+use crate::actors::{ExtractionStep, Lane, ProgressMade};
 use crate::config::ReportConfig;
 use crate::model::{
     Ending, ExtractionId, Failure, Park, ParkReason, Progress, QueryId, ReportName, ReportState, TenantName, Timestamp,
@@ -35,6 +37,10 @@ pub struct Running {
     pub window: Window,
     /// Its query, once accepted.
     pub query: Option<QueryId>,
+    /// The right to have that query open, whichever incarnation got it.
+    pub query_permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+    /// The thread that its sink is driven from, if it has one of its own.
+    pub own_lane: Arc<OnceLock<Lane>>,
     /// Whether an expired query was submitted again already.
     pub was_resubmitted: bool,
     /// How often its stages were rebuilt.
@@ -115,6 +121,15 @@ struct Subscriber {
     unsent: BTreeMap<ReportName, Progress>,
 }
 
+/// What the supervisor has in hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InHand {
+    /// News of an extraction.
+    News(ExtractionId),
+    /// An order to extract that report.
+    Order(ReportName),
+}
+
 /// Everything the supervisor knows.
 #[derive(Default)]
 pub struct Books {
@@ -124,8 +139,10 @@ pub struct Books {
     pub ended: BTreeMap<ReportName, Progress>,
     /// Tenants that are held up as a whole.
     pub held: BTreeMap<TenantName, (WaitReason, Instant)>,
-    /// Whose news is being handled: should the supervisor die of it, that extraction fails.
-    pub in_hand: Option<ExtractionId>,
+    /// What is being handled: should the supervisor die of it, that extraction fails and no other.
+    pub in_hand: Option<InHand>,
+    /// How many supervisors in a row have died of an order to extract that report.
+    pub deadly_orders: BTreeMap<ReportName, u32>,
     /// Whether nothing new is taken in.
     pub is_closing: bool,
     subscribers: Vec<Subscriber>,
@@ -147,6 +164,21 @@ impl Books {
     /// The extraction of that report.
     pub fn by_report(&mut self, report: &ReportName) -> Option<&mut Running> {
         self.running.iter_mut().find(|running| running.report.name == *report)
+    }
+
+    /// What is left of the pause that a tenant has asked for.
+    pub fn asked_wait(&self, tenant: &TenantName) -> Option<Duration> {
+        match self.held.get(tenant) {
+            Some((WaitReason::ToldToWait(_), until)) => Some(until.saturating_duration_since(Instant::now())),
+            _ => None,
+        }
+    }
+
+    /// Where a test can make the supervisor die of that extraction's news.
+    #[cfg(feature = "failpoints")]
+    pub fn place(&self, id: ExtractionId) -> String {
+        let name = self.running.iter().find(|running| running.id == id).map(|running| running.report.name.as_str());
+        format!("supervisor/{}", name.unwrap_or_default())
     }
 
     /// Every snapshot, the tenants' waits included.

@@ -12,10 +12,13 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 use crate::actors::{BreakerShifted, BreakerState, Line, OutcomeSeen};
+use crate::model::TenantName;
 use crate::policy::breaker::{BreakerPolicy, BreakerSettings, Position};
 
 /// What a breaker is built from.
 pub struct BreakerParts {
+    /// Whose breaker it is.
+    pub tenant: TenantName,
     /// The tenant's configuration.
     pub settings: BreakerSettings,
     /// To the gate.
@@ -46,7 +49,7 @@ impl CircuitBreakerActor {
         self.parts.generation.store(self.policy.generation(), Ordering::Release);
         if let Position::Open { error, .. } = self.policy.position() {
             self.parts.n_opens.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%error, "circuit breaker opened");
+            tracing::warn!(tenant = %self.parts.tenant, %error, "circuit breaker opened");
         }
         self.tell();
         self.arm(ctx);
@@ -86,7 +89,7 @@ impl Handler<OutcomeSeen> for CircuitBreakerActor {
     type Result = ();
 
     fn handle(&mut self, seen: OutcomeSeen, ctx: &mut Self::Context) {
-        fail::fail_point!("breaker");
+        fail::fail_point!(&format!("breaker/{}", self.parts.tenant));
         if seen.generation != self.policy.generation() {
             self.tell();
         } else if self.policy.saw(Instant::now(), seen.outcome, seen.error.as_deref(), seen.generation) {
@@ -140,6 +143,7 @@ mod tests {
 
     fn parts(ear: &Ear<BreakerShifted>) -> BreakerParts {
         BreakerParts {
+            tenant: TenantName::new("acme"),
             settings: SETTINGS,
             shifted: ear.line(),
             generation: Arc::default(),

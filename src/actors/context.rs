@@ -97,8 +97,9 @@ pub struct ExtractionContext {
     pub pages_over: watch::Sender<bool>,
     /// Turns true while the host has paused the report.
     pub paused: watch::Receiver<bool>,
-    /// The right to have a query open; given back when the results are read to their end.
-    pub query_permit: Mutex<Option<OwnedSemaphorePermit>>,
+    /// The right to have a query open; given back when the results are read to their end. Kept over incarnations,
+    /// as the query is.
+    pub query_permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
     /// Steps, for the supervisor.
     pub moved: Line<ExtractionMoved>,
     /// The end, for the supervisor.
@@ -109,6 +110,13 @@ impl ExtractionContext {
     /// Tells the supervisor of a step.
     pub fn tell(&self, step: ExtractionStep) {
         self.moved.tell(ExtractionMoved { extraction: self.id, step });
+    }
+
+    /// The name of a place where a test can make this report's stage die. Each place has one per report, so that the
+    /// k-th page of one report can be met while others are under way.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn place(&self, stage: &str) -> String {
+        format!("{stage}/{}", self.report.name)
     }
 
     /// A random number from 0 to 1.

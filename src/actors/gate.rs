@@ -273,7 +273,7 @@ impl Handler<Admit> for GateActor {
     type Result = AnsweredLater;
 
     fn handle(&mut self, question: Admit, _: &mut Self::Context) -> AnsweredLater {
-        fail::fail_point!("gate");
+        fail::fail_point!(&format!("gate/{}", self.parts.tenant));
         AnsweredLater { question, arrivals: self.arrivals.clone() }
     }
 }
@@ -300,7 +300,7 @@ impl Handler<ToldToWait> for GateActor {
     type Result = ();
 
     fn handle(&mut self, told: ToldToWait, ctx: &mut Self::Context) {
-        fail::fail_point!("gate");
+        fail::fail_point!(&format!("gate/{}", self.parts.tenant));
         self.parts.tallies.n_throttled.fetch_add(1, Ordering::Relaxed);
         self.policy.told_to_wait(told.received, told.status, told.wait, self.random.f64());
         self.pump(ctx);
@@ -311,7 +311,7 @@ impl Handler<CallEnded> for GateActor {
     type Result = ();
 
     fn handle(&mut self, ended: CallEnded, ctx: &mut Self::Context) {
-        fail::fail_point!("gate");
+        fail::fail_point!(&format!("gate/{}", self.parts.tenant));
         self.policy.ended(ended.permit, ended.outcome);
         if ended.outcome == Outcome::AuthExpired
             && let Some(generation) = ended.token

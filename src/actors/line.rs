@@ -50,6 +50,11 @@ where
         self.0.read().clone()
     }
 
+    /// Whether whoever was put there last is gone. False where nobody was.
+    pub fn is_dead(&self) -> bool {
+        self.0.read().as_ref().is_some_and(|recipient| !recipient.connected())
+    }
+
     /// Sends news. It is lost if nobody is there: a rebuilt stage starts from what is stored, not from old news.
     pub fn tell(&self, message: M) {
         if let Some(recipient) = &*self.0.read() {

@@ -118,7 +118,7 @@ impl Handler<CheckQuery> for PollerActor {
     type Result = ();
 
     fn handle(&mut self, _: CheckQuery, ctx: &mut Self::Context) {
-        fail::fail_point!("poller");
+        fail::fail_point!(&self.parts.context.place("poller"));
         let Some(query) = self.query.clone() else { return };
         let (parts, client) = (self.parts.clone(), self.client.clone());
         let asked = query.clone();
@@ -170,13 +170,16 @@ async fn submit(parts: &PollerParts, client: &TenantClient) -> Result<QueryId, S
         value: filter.value.clone(),
     });
     let body = QueryBody::new(&report.template_id, context.window, filters.collect(), report.page_size);
-    let permit = context.tenant.queries.clone().acquire_owned().await;
-    *context.query_permit.lock() = permit.ok();
+    // A predecessor that died may have left the right behind.
+    if context.query_permit.lock().is_none() {
+        let permit = context.tenant.queries.clone().acquire_owned().await;
+        *context.query_permit.lock() = permit.ok();
+    }
     let mut tries = Tries::new(context, CallKind::Submit);
     let mut n_unknown = 0;
     loop {
         let permit = tries.permit().await?;
-        fail::fail_point!("poller");
+        fail::fail_point!(&context.place("poller"));
         let Some(token) = permit.token().cloned() else { return Err(Stop::Refused(no_token())) };
         let throttled = |status, wait| permit.told_to_wait(status, wait);
         let fault = match client.submit(Call { token: &token, throttled: &throttled }, &body).await {
@@ -259,7 +262,7 @@ async fn status(context: &ExtractionContext, client: &TenantClient, query: &Quer
     let mut tries = Tries::new(context, CallKind::Status);
     loop {
         let permit = tries.permit().await?;
-        fail::fail_point!("poller");
+        fail::fail_point!(&context.place("poller"));
         let Some(token) = permit.token().cloned() else { return Err(no_token()) };
         let throttled = |status, wait| permit.told_to_wait(status, wait);
         match client.status(Call { token: &token, throttled: &throttled }, query).await {

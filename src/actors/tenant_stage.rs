@@ -14,8 +14,8 @@ use crate::actors::auth::{AuthActor, AuthLines, AuthParts, TokenEndpoint};
 use crate::actors::breaker::{BreakerParts, CircuitBreakerActor};
 use crate::actors::gate::{GateActor, GateLines, GateParts, GateTallies};
 use crate::actors::{
-    Admit, BreakerShifted, DeathNotice, InFlight, Line, Stage, StageDied, TenantHeld, TenantLink, TokenRenewed,
-    TokenUnavailable,
+    Admit, BreakerShifted, InFlight, Incarnation, Line, Stage, StageDied, TenantHeld, TenantLink, TokenRenewed,
+    TokenUnavailable, TokenWanted,
 };
 use crate::config::TenantConfig;
 use crate::model::WallClock;
@@ -40,10 +40,18 @@ pub struct TenantStage {
     permit_numbers: Arc<AtomicU64>,
     breaker_generation: Arc<AtomicU64>,
     token_generation: Arc<AtomicU64>,
+    incarnations: Incarnations,
     died: Line<StageDied>,
     clock: WallClock,
     seed: u64,
     n_rebuilt: Mutex<u32>,
+}
+
+#[derive(Default)]
+struct Incarnations {
+    gate: Incarnation,
+    breaker: Incarnation,
+    auth: Incarnation,
 }
 
 /// What a tenant's stages are made of.
@@ -63,7 +71,7 @@ pub struct TenantParts {
 }
 
 impl TenantStage {
-    /// Starts the three actors on the calling arbiter.
+    /// Starts the three actors on the calling arbiter. `is_again` says that calls may have gone out just before.
     pub fn start(
         parts: &TenantParts,
         dial: Arc<dyn Dial>,
@@ -71,6 +79,7 @@ impl TenantStage {
         died: Line<StageDied>,
         clock: WallClock,
         seed: u64,
+        is_again: bool,
     ) -> Self {
         let config = &parts.config;
         let admit: Line<Admit> = Line::new();
@@ -96,6 +105,7 @@ impl TenantStage {
             permit_numbers: Arc::default(),
             breaker_generation: Arc::default(),
             token_generation: Arc::default(),
+            incarnations: Incarnations::default(),
             died,
             clock,
             seed,
@@ -103,28 +113,45 @@ impl TenantStage {
         };
         stage.start_breaker();
         stage.start_auth(parts);
-        stage.start_gate(false);
+        stage.start_gate(is_again, None);
         stage
     }
 
-    /// Starts a stage anew; false if that was done too often.
-    pub fn rebuild(&self, which: &Stage, parts: &TenantParts) -> bool {
+    /// Starts a stage anew; false if that was done too often. `wait` is what is left of a pause that the tenant asked
+    /// the dead gate for.
+    pub fn rebuild(&self, which: &Stage, parts: &TenantParts, wait: Option<Duration>) -> bool {
         let mut n_rebuilt = self.n_rebuilt.lock();
         *n_rebuilt += 1;
         if *n_rebuilt > MAX_REBUILDS {
             return false;
         }
         match which {
-            Stage::Gate(_) => self.start_gate(true),
+            Stage::Gate(_) => self.start_gate(true, wait),
             Stage::Breaker(_) => self.start_breaker(),
-            Stage::Auth(_) => self.start_auth(parts),
+            Stage::Auth(_) => {
+                self.start_auth(parts);
+                // The wish for a token may have died with it, and so did the alarm for the next one.
+                self.gate.token_wanted.tell(TokenWanted);
+            }
             _ => {}
         }
         true
     }
 
+    /// The stages that are gone, whether anybody has told of it or not.
+    pub fn dead(&self) -> Vec<Stage> {
+        let tenant = self.link.name();
+        let gate = self.link.gate.is_dead().then(|| Stage::Gate(tenant.clone()));
+        let breaker = self.gate.outcome.is_dead().then(|| Stage::Breaker(tenant.clone()));
+        let auth = self.gate.token_wanted.is_dead().then(|| Stage::Auth(tenant.clone()));
+        gate.into_iter().chain(breaker).chain(auth).collect()
+    }
+
     /// Hangs up all lines, so that the actors, who hold each other by them, can go.
     pub fn cut(&self) {
+        for incarnation in [&self.incarnations.gate, &self.incarnations.breaker, &self.incarnations.auth] {
+            incarnation.retire();
+        }
         self.link.gate.cut();
         self.gate.permits.told_to_wait.cut();
         self.gate.permits.ended.cut();
@@ -136,11 +163,11 @@ impl TenantStage {
         self.shifted.cut();
     }
 
-    fn notice(&self, stage: Stage) -> Option<Box<dyn std::any::Any + Send>> {
-        Some(Box::new(DeathNotice::new(self.died.clone(), stage)))
+    fn notice(&self, present: &Incarnation, stage: Stage) -> Option<Box<dyn std::any::Any + Send>> {
+        Some(Box::new(present.notice(self.died.clone(), stage)))
     }
 
-    fn start_gate(&self, is_rebuild: bool) {
+    fn start_gate(&self, is_rebuild: bool, stored_wait: Option<Duration>) {
         let config = &self.link.config;
         let parts = GateParts {
             tenant: config.name.clone(),
@@ -157,10 +184,10 @@ impl TenantStage {
             numbers: self.permit_numbers.clone(),
             clock: self.clock.clone(),
             seed: self.seed,
-            stored_wait: None,
+            stored_wait,
             careful_start: is_rebuild,
             tallies: GateTallies::default(),
-            guard: self.notice(Stage::Gate(config.name.clone())),
+            guard: self.notice(&self.incarnations.gate, Stage::Gate(config.name.clone())),
         };
         let gate = GateActor::new(parts).start();
         self.link.gate.connect(gate.clone().recipient());
@@ -174,6 +201,7 @@ impl TenantStage {
     fn start_breaker(&self) {
         let config = &self.link.config;
         let parts = BreakerParts {
+            tenant: config.name.clone(),
             settings: BreakerSettings {
                 failure_threshold: config.breaker.failure_threshold,
                 open_for: config.breaker.open_for,
@@ -183,7 +211,7 @@ impl TenantStage {
             shifted: self.shifted.clone(),
             generation: self.breaker_generation.clone(),
             n_opens: self.link.n_breaker_opens.clone(),
-            guard: self.notice(Stage::Breaker(config.name.clone())),
+            guard: self.notice(&self.incarnations.breaker, Stage::Breaker(config.name.clone())),
         };
         self.gate.outcome.connect(CircuitBreakerActor::new(parts).start().recipient());
     }
@@ -191,6 +219,7 @@ impl TenantStage {
     fn start_auth(&self, parts: &TenantParts) {
         let config = &self.link.config;
         let parts = AuthParts {
+            tenant: config.name.clone(),
             settings: TokenSettings {
                 refresh_before: parts.refresh_before,
                 retry: retry_settings(config),
@@ -202,7 +231,7 @@ impl TenantStage {
             generation: self.token_generation.clone(),
             n_tokens: self.link.n_tokens.clone(),
             seed: self.seed,
-            guard: self.notice(Stage::Auth(config.name.clone())),
+            guard: self.notice(&self.incarnations.auth, Stage::Auth(config.name.clone())),
         };
         let auth = AuthActor::new(parts).start();
         self.gate.token_wanted.connect(auth.clone().recipient());

@@ -4,25 +4,23 @@
 //! any supervisor.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use actix::prelude::*;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::actors::books::{Asker, Running};
 use crate::actors::context::HttpTally;
 use crate::actors::page_fetcher::PageFetcherActor;
 use crate::actors::poller::{PollerActor, PollerParts};
 use crate::actors::reconcile::Account;
-use crate::actors::supervisor::SupervisorActor;
+pub use crate::actors::supervisor_lines::SupervisorLines;
 use crate::actors::tenant_stage::{TenantParts, TenantStage};
 use crate::actors::writer::{WriterActor, WriterParts};
-use crate::actors::{
-    ByteBudget, Cancel, DeathNotice, Extract, ExtractionContext, ExtractionEnded, ExtractionMoved, FetchPage, Lane,
-    Line, PagesCommitted, Pause, QuerySubmitted, Resume, Shutdown, Stage, StageDied, Status, Subscribe, TenantHeld,
-};
+use crate::actors::{ByteBudget, DeathNotice, Extract, ExtractionContext, FetchPage, Incarnation, Lane, Line, Stage};
 use crate::config::{Config, ReportConfig, WindowOverrides};
 use crate::delivery::Scratch;
 use crate::model::{
@@ -53,73 +51,6 @@ pub struct Seams {
 /// Makes a host's own sink.
 pub type SinkFactory = Arc<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
 
-/// The lines that lead to the supervisor, whichever it is.
-#[derive(Clone, Default)]
-pub struct SupervisorLines {
-    /// See [`Extract`].
-    pub extract: Line<Extract>,
-    /// See [`Pause`].
-    pub pause: Line<Pause>,
-    /// See [`Resume`].
-    pub resume: Line<Resume>,
-    /// See [`Cancel`].
-    pub cancel: Line<Cancel>,
-    /// See [`Status`].
-    pub status: Line<Status>,
-    /// See [`Subscribe`].
-    pub subscribe: Line<Subscribe>,
-    /// See [`Shutdown`].
-    pub shutdown: Line<Shutdown>,
-    /// See [`TenantHeld`].
-    pub held: Line<TenantHeld>,
-    /// See [`QuerySubmitted`].
-    pub submitted: Line<QuerySubmitted>,
-    /// See [`ExtractionMoved`].
-    pub moved: Line<ExtractionMoved>,
-    /// See [`PagesCommitted`].
-    pub committed: Line<PagesCommitted>,
-    /// See [`ExtractionEnded`].
-    pub ended: Line<ExtractionEnded>,
-    /// See [`StageDied`].
-    pub died: Line<StageDied>,
-}
-
-impl SupervisorLines {
-    /// Puts a new supervisor at their ends.
-    pub fn connect(&self, supervisor: &Addr<SupervisorActor>) {
-        self.extract.connect(supervisor.clone().recipient());
-        self.pause.connect(supervisor.clone().recipient());
-        self.resume.connect(supervisor.clone().recipient());
-        self.cancel.connect(supervisor.clone().recipient());
-        self.status.connect(supervisor.clone().recipient());
-        self.subscribe.connect(supervisor.clone().recipient());
-        self.shutdown.connect(supervisor.clone().recipient());
-        self.held.connect(supervisor.clone().recipient());
-        self.submitted.connect(supervisor.clone().recipient());
-        self.moved.connect(supervisor.clone().recipient());
-        self.committed.connect(supervisor.clone().recipient());
-        self.ended.connect(supervisor.clone().recipient());
-        self.died.connect(supervisor.clone().recipient());
-    }
-
-    /// Hangs them all up: there will be no other supervisor.
-    pub fn cut(&self) {
-        self.extract.cut();
-        self.pause.cut();
-        self.resume.cut();
-        self.cancel.cut();
-        self.status.cut();
-        self.subscribe.cut();
-        self.shutdown.cut();
-        self.held.cut();
-        self.submitted.cut();
-        self.moved.cut();
-        self.committed.cut();
-        self.ended.cut();
-        self.died.cut();
-    }
-}
-
 /// What one incarnation of an extraction is built from.
 pub struct ExtractionOrder {
     /// Its number.
@@ -130,6 +61,10 @@ pub struct ExtractionOrder {
     pub window: Window,
     /// Its query, if one was accepted before.
     pub query: Option<QueryId>,
+    /// The right to that query.
+    pub query_permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+    /// The thread that its sink is driven from, if it has one of its own.
+    pub own_lane: Arc<OnceLock<Lane>>,
     /// Where it stood when it began.
     pub account: Account,
     /// Its calls.
@@ -156,6 +91,8 @@ pub struct Workshop {
     pub files: Lane,
     /// Turns at fetching.
     pub turns: Arc<Semaphore>,
+    /// Which incarnations of the fetchers are the present ones.
+    pub fetchers_alive: Vec<Incarnation>,
     /// Where pages are fetched; none means on the caller's arbiter.
     pub arbiters: Mutex<Vec<Arbiter>>,
     /// The fetchers' lines, one per arbiter.
@@ -168,6 +105,8 @@ pub struct Workshop {
     pub sinks: HashMap<ReportName, SinkFactory>,
     /// Grows with every incarnation, so that each draws other random numbers.
     pub n_built: AtomicU64,
+    /// Set when the host has asked for the end, should the message that asks for it get lost with a supervisor.
+    pub is_leaving: AtomicBool,
     /// Turns true when everything is parked or done and nothing new is taken in.
     pub closed: watch::Sender<bool>,
 }
@@ -201,6 +140,8 @@ impl Workshop {
             id,
             window,
             query: None,
+            query_permit: Arc::default(),
+            own_lane: Arc::default(),
             was_resubmitted: false,
             n_rebuilt: 0,
             account: Account {
@@ -264,7 +205,7 @@ impl Workshop {
             let message = format!("{}: its tenant {} has no address", order.report.name, order.report.tenant);
             return Err(Failure::new(FailureClass::Local, message));
         };
-        let (sink, lane) = self.sink(&order.report, order.window)?;
+        let (sink, lane) = self.sink(&order.report, order.window, &order.own_lane)?;
         let nth = self.n_built.fetch_add(1, Ordering::Relaxed);
         let context = Arc::new(ExtractionContext {
             id: order.id,
@@ -281,7 +222,7 @@ impl Workshop {
             cancelled: order.cancelled,
             pages_over: watch::channel(false).0,
             paused: order.paused,
-            query_permit: Mutex::new(None),
+            query_permit: order.query_permit,
             moved: self.lines.moved.clone(),
             ended: self.lines.ended.clone(),
         });
@@ -308,19 +249,19 @@ impl Workshop {
     /// Starts a stage anew that belongs to no extraction.
     ///
     /// # Errors
-    /// If that was done too often; with the tenant whose reports fail of it (none: all of them).
-    pub fn rebuild(&self, stage: &Stage) -> Result<(), (Option<TenantName>, Failure)> {
+    /// If that was done too often; with the tenant whose reports fail of it. Later ones find new stages.
+    pub fn rebuild(&self, stage: &Stage, wait: Option<Duration>) -> Result<(), TenantName> {
         match stage {
             Stage::Fetcher(nth) => self.start_fetcher(*nth),
             Stage::Gate(tenant) | Stage::Breaker(tenant) | Stage::Auth(tenant) => {
-                let tenants = self.tenants.lock();
-                let rebuilt = match (tenants.get(tenant), self.tenant_parts.get(tenant)) {
-                    (Some(stages), Some(parts)) => stages.rebuild(stage, parts),
-                    _ => true,
+                let mut tenants = self.tenants.lock();
+                let (Some(stages), Some(parts)) = (tenants.get(tenant), self.tenant_parts.get(tenant)) else {
+                    return Ok(());
                 };
-                if !rebuilt {
-                    let message = format!("{tenant}: its stages die again after each rebuild");
-                    return Err((Some(tenant.clone()), Failure::new(FailureClass::Internal, message)));
+                if !stages.rebuild(stage, parts, wait) {
+                    stages.cut();
+                    tenants.insert(tenant.clone(), self.tenant_stage(parts, true));
+                    return Err(tenant.clone());
                 }
             }
             Stage::Poller(_) | Stage::Writer(_) | Stage::Supervisor => {}
@@ -328,9 +269,30 @@ impl Workshop {
         Ok(())
     }
 
+    /// The stages that belong to no extraction and are gone.
+    pub fn dead_stages(&self) -> Vec<Stage> {
+        let fetchers = self.fetchers.iter().enumerate().filter(|(_, line)| line.is_dead());
+        let mut dead: Vec<_> = fetchers.map(|(nth, _)| Stage::Fetcher(nth)).collect();
+        dead.extend(self.tenants.lock().values().flat_map(TenantStage::dead));
+        dead
+    }
+
+    /// Whether the output can start again: what went down a stream can't be taken back.
+    pub fn can_start_again(&self, running: &Running) -> bool {
+        self.sinks.contains_key(&running.report.name)
+            || running.report.output_file(&running.window).is_some()
+            || running.progress.state != ReportState::Fetching
+    }
+
+    fn tenant_stage(&self, parts: &TenantParts, is_again: bool) -> TenantStage {
+        let seed = self.seams.seed ^ xxhash_rust::xxh3::xxh3_64(parts.config.name.as_str().as_bytes());
+        let (held, died) = (self.lines.held.clone(), self.lines.died.clone());
+        TenantStage::start(parts, self.seams.dial.clone(), held, died, self.seams.clock.clone(), seed, is_again)
+    }
+
     /// Starts the fetcher of an arbiter.
     pub fn start_fetcher(&self, nth: usize) {
-        let notice = self.notice(Stage::Fetcher(nth));
+        let notice = self.fetchers_alive[nth].notice(self.lines.died.clone(), Stage::Fetcher(nth));
         let arbiters = self.arbiters.lock();
         let fetcher = match arbiters.get(nth) {
             Some(arbiter) => PageFetcherActor::start_in_arbiter(&arbiter.handle(), |_| PageFetcherActor::new(notice)),
@@ -343,11 +305,7 @@ impl Workshop {
     pub fn link(&self, tenant: &TenantName) -> Option<Arc<crate::actors::TenantLink>> {
         let parts = self.tenant_parts.get(tenant)?;
         let mut tenants = self.tenants.lock();
-        let seed = self.seams.seed ^ xxhash_rust::xxh3::xxh3_64(tenant.as_str().as_bytes());
-        let stage = tenants.entry(tenant.clone()).or_insert_with(|| {
-            let (held, died) = (self.lines.held.clone(), self.lines.died.clone());
-            TenantStage::start(parts, self.seams.dial.clone(), held, died, self.seams.clock.clone(), seed)
-        });
+        let stage = tenants.entry(tenant.clone()).or_insert_with(|| self.tenant_stage(parts, false));
         Some(stage.link.clone())
     }
 
@@ -394,26 +352,37 @@ impl Workshop {
     }
 
     /// A report's sink, and the thread that it is driven from.
-    fn sink(&self, report: &ReportConfig, window: Window) -> Result<(Box<dyn Sink>, Lane), Failure> {
+    fn sink(
+        &self,
+        report: &ReportConfig,
+        window: Window,
+        own_lane: &OnceLock<Lane>,
+    ) -> Result<(Box<dyn Sink>, Lane), Failure> {
         if let Some(factory) = self.sinks.get(&report.name) {
             let sink = Accounted::new(factory(), &self.seams.backstage);
-            return Ok((Box::new(sink), self.own_lane(report)?));
+            return Ok((Box::new(sink), self.own_lane(report, own_lane)?));
         }
         let Some(path) = report.output_file(&window) else {
-            return Ok((Box::new(StdoutSink::new(self.seams.backstage.clone())), self.own_lane(report)?));
+            return Ok((Box::new(StdoutSink::new(self.seams.backstage.clone())), self.own_lane(report, own_lane)?));
         };
         let names = OutputNames::of(path);
         let sink = FileSink::new(self.seams.disk.clone(), &names, self.seams.backstage.clone());
         Ok((Box::new(sink), self.files.clone()))
     }
 
-    /// A thread for a destination that may block for long, so that it holds nobody else up.
-    fn own_lane(&self, report: &ReportConfig) -> Result<Lane, Failure> {
-        if self.files.is_inline() {
-            return Ok(Lane::inline());
+    /// A thread for a destination that may block for long, so that it holds nobody else up. A rebuilt writer gets its
+    /// predecessor's, whose last jobs are then over before the new sink's first.
+    fn own_lane(&self, report: &ReportConfig, own_lane: &OnceLock<Lane>) -> Result<Lane, Failure> {
+        if let Some(lane) = own_lane.get() {
+            return Ok(lane.clone());
         }
-        Lane::start(&format!("sink-{}", report.name))
-            .map_err(|e| Failure::new(FailureClass::Local, format!("{}: no thread for its sink: {e}", report.name)))
+        let lane = match self.files.is_inline() {
+            true => Lane::inline(),
+            false => Lane::start(&format!("sink-{}", report.name)).map_err(|e| {
+                Failure::new(FailureClass::Local, format!("{}: no thread for its sink: {e}", report.name))
+            })?,
+        };
+        Ok(own_lane.get_or_init(|| lane).clone())
     }
 }
 

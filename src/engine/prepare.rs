@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use actix::prelude::*;
 use parking_lot::Mutex;
@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{Seams, SinkFactory, StartError};
 use crate::actors::workshop::{SupervisorLines, Workshop};
-use crate::actors::{ByteBudget, Lane, Line, TenantParts};
+use crate::actors::{ByteBudget, Incarnation, Lane, Line, TenantParts};
 use crate::config::{
     self, Compression, Config, Endpoint, InvalidUtf8, Newlines, Ragged, Remote, Repair, ReportConfig, TenantConfig,
 };
@@ -70,6 +70,7 @@ impl Prepared {
             turns: Arc::new(Semaphore::new(memory.n_shares())),
             memory,
             fetchers: (0..arbiters.len().max(1)).map(|_| Line::new()).collect(),
+            fetchers_alive: (0..arbiters.len().max(1)).map(|_| Incarnation::default()).collect(),
             arbiters: Mutex::new(arbiters),
             config: self.config,
             seams: self.seams,
@@ -80,6 +81,7 @@ impl Prepared {
             tenants: Mutex::default(),
             sinks: sinks.into_iter().collect(),
             n_built: AtomicU64::new(0),
+            is_leaving: AtomicBool::new(false),
             closed,
         };
         (Arc::new(workshop), is_closed)

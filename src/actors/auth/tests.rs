@@ -61,6 +61,7 @@ impl Scene {
         let (renewed, unavailable) = (Ear::new(), Ear::new());
         let n_tokens = Arc::new(AtomicU64::new(0));
         let auth = AuthActor::new(AuthParts {
+            tenant: TenantName::new("acme"),
             settings: TokenSettings {
                 refresh_before: 300 * SECOND,
                 retry: RetrySettings { max_attempts: 3, base_delay: SECOND, max_delay: 60 * SECOND },
