@@ -6,6 +6,7 @@
 mod prepare;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use actix::prelude::*;
 use parking_lot::Mutex;
@@ -18,7 +19,7 @@ use crate::actors::{
     Books, Cancel, DeathNotice, Extract, LineDead, Pause, ProgressMade, Resume, Shutdown, Status, Subscribe,
 };
 use crate::config::{Config, ConfigErrors};
-use crate::model::{Ending, Failure, FailureClass, Outcome, Progress, ReportName, TenantName};
+use crate::model::{Ending, Failure, FailureClass, Outcome, Progress, ReportName, ReportState, TenantName};
 use crate::policy::backoff::{Retry, RetryBudget};
 use crate::policy::token::Grant;
 use crate::sink::Sink;
@@ -157,6 +158,7 @@ impl EngineBuilder {
 /// Starts a supervisor, and another one over the same books whenever it dies.
 fn keep_supervised(workshop: Arc<Workshop>, books: Arc<Mutex<Books>>) {
     let (died, mut deaths) = mpsc::unbounded_channel();
+    let (last_workshop, last_books) = (workshop.clone(), books.clone());
     let start = move || {
         let died = died.clone();
         let notice = DeathNotice::calling(move || {
@@ -169,7 +171,7 @@ fn keep_supervised(workshop: Arc<Workshop>, books: Arc<Mutex<Books>>) {
     };
     let mut closed = start();
     actix_rt::spawn(async move {
-        for _ in 0..MAX_SUPERVISORS {
+        for n_died in 1.. {
             let is_closed = tokio::select! {
                 _ = deaths.recv() => false,
                 _ = closed.wait_for(|closed| *closed) => true,
@@ -177,10 +179,29 @@ fn keep_supervised(workshop: Arc<Workshop>, books: Arc<Mutex<Books>>) {
             if is_closed || *closed.borrow() {
                 return;
             }
+            if n_died > MAX_SUPERVISORS {
+                return give_up(&last_workshop, &last_books);
+            }
             tracing::error!("the supervisor died and is rebuilt");
             closed = start();
         }
     });
+}
+
+/// Fails whatever is under way: nobody will supervise it any more.
+fn give_up(workshop: &Workshop, books: &Mutex<Books>) {
+    tracing::error!("the supervisor died too often; the engine stops");
+    let mut books = books.lock();
+    books.is_closing = true;
+    for mut running in books.running.drain(..) {
+        running.cancel.send_replace(true);
+        let message = format!("{}: the supervisor died {MAX_SUPERVISORS} times and again", running.report.name);
+        running.progress.message = Some(message.clone());
+        workshop.extraction_ended(&running, ReportState::Failed);
+        running.answer(&Ok(Ending::Failed(Failure::new(FailureClass::Internal, message))));
+    }
+    drop(books);
+    workshop.close();
 }
 
 /// A started engine. Clones speak to the same one; when the last is dropped, what is under way is parked.
@@ -195,6 +216,7 @@ struct HandleCore {
 
 impl Drop for HandleCore {
     fn drop(&mut self) {
+        self.workshop.is_leaving.store(true, Ordering::Release);
         self.lines.shutdown.tell(Shutdown);
     }
 }
@@ -243,6 +265,8 @@ impl EngineHandle {
 
     /// Parks everything and resolves when that is done.
     pub async fn shutdown(&self) {
+        // Told, it may be lost with a supervisor that dies; then the next one finds this.
+        self.0.workshop.is_leaving.store(true, Ordering::Release);
         self.0.lines.shutdown.tell(Shutdown);
         let mut closed = self.0.closed.clone();
         let _ = closed.wait_for(|closed| *closed).await;

@@ -10,24 +10,25 @@ use actix::prelude::*;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-use crate::actors::books::{Books, Running, called_off};
+use crate::actors::books::{Books, InHand, Running, called_off};
+use crate::actors::extract_answer::ExtractAnswer;
 use crate::actors::workshop::{ExtractionOrder, Workshop};
 use crate::actors::{
     Cancel, DeathNotice, Extract, ExtractionEnd, ExtractionEnded, ExtractionMoved, ExtractionStep, PagesCommitted,
-    Pause, QuerySubmitted, Resume, Shutdown, Stage, StageDied, Status, Subscribe, TenantHeld,
+    Pause, QuerySubmitted, Resume, Shutdown, StageDied, Status, Subscribe, TenantHeld,
 };
 use crate::model::{Ending, ExtractionId, Failure, FailureClass, Progress, ReportName, ReportState, WaitReason};
 
-/// How often the stages of one extraction are rebuilt before it fails.
-const MAX_REBUILDS: u32 = 3;
+/// How many supervisors may die of an order to extract one report before it is answered with that.
+const MAX_DEADLY: u32 = 2;
 
 /// How soon a subscriber that was full is tried again.
 const FLUSH_PAUSE: Duration = Duration::from_millis(100);
 
 /// The supervisor.
 pub struct SupervisorActor {
-    workshop: Arc<Workshop>,
-    books: Arc<Mutex<Books>>,
+    pub(super) workshop: Arc<Workshop>,
+    pub(super) books: Arc<Mutex<Books>>,
     is_flush_due: bool,
     _notice: DeathNotice,
 }
@@ -59,21 +60,23 @@ impl SupervisorActor {
     fn with_running(&mut self, id: ExtractionId, ctx: &mut Context<Self>, work: impl FnOnce(&mut Running, &Workshop)) {
         let books = self.books.clone();
         let mut books = books.lock();
-        books.in_hand = Some(id);
-        fail::fail_point!("supervisor");
+        books.in_hand = Some(InHand::News(id));
+        fail::fail_point!(&books.place(id));
         let workshop = self.workshop.clone();
         let progress = books.by_id(id).map(|running| {
             work(running, &workshop);
             running.progress.clone()
         });
-        books.in_hand = None;
         if let Some(progress) = progress {
             self.publish(books, progress, ctx);
+        } else {
+            drop(books);
         }
+        self.books.lock().in_hand = None;
     }
 
     /// Gives an extraction a new incarnation and builds its stages once its destination is known to be usable.
-    fn build(&mut self, report: &ReportName, ctx: &mut Context<Self>) {
+    pub(super) fn build(&mut self, report: &ReportName, ctx: &mut Context<Self>) {
         let books = self.books.clone();
         let mut books = books.lock();
         let id = books.next_id();
@@ -87,6 +90,8 @@ impl SupervisorActor {
             report: running.report.clone(),
             window: running.window,
             query: running.query.clone(),
+            query_permit: running.query_permit.clone(),
+            own_lane: running.own_lane.clone(),
             account: running.account.clone(),
             tally: running.tally.clone(),
             cancelled,
@@ -109,25 +114,7 @@ impl SupervisorActor {
         }));
     }
 
-    /// Rebuilds an extraction's stages, or fails it if that was done too often.
-    fn rebuild(&mut self, id: ExtractionId, what: &str, ctx: &mut Context<Self>) {
-        let books = self.books.clone();
-        let mut books = books.lock();
-        let Some(running) = books.by_id(id) else { return };
-        running.n_rebuilt += 1;
-        let name = running.report.name.clone();
-        if running.n_rebuilt > MAX_REBUILDS {
-            let message = format!("{name}: {what} died {MAX_REBUILDS} times and again after each rebuild");
-            drop(books);
-            return self.end(id, Ending::Failed(Failure::new(FailureClass::Internal, message)), ctx);
-        }
-        tracing::warn!(report = %name, stage = what, "a stage died and is rebuilt; the output starts again");
-        running.cancel.send_replace(true);
-        drop(books);
-        self.build(&name, ctx);
-    }
-
-    fn end(&mut self, id: ExtractionId, ending: Ending, ctx: &mut Context<Self>) {
+    pub(super) fn end(&mut self, id: ExtractionId, ending: Ending, ctx: &mut Context<Self>) {
         let books = self.books.clone();
         let mut books = books.lock();
         let Some(at) = books.running.iter().position(|running| running.id == id) else { return };
@@ -161,21 +148,18 @@ impl SupervisorActor {
         }
     }
 
-    /// Puts right what went wrong while nobody supervised.
-    fn take_over(&mut self, ctx: &mut Context<Self>) {
-        let (in_hand, lost) = {
+    /// Parks everything; the last one that is parked closes the workshop.
+    pub(super) fn leave(&mut self, ctx: &mut Context<Self>) {
+        let running: Vec<_> = {
             let mut books = self.books.lock();
-            let lost: Vec<_> = books.running.iter().filter(|r| r.has_lost_a_stage()).map(|r| r.id).collect();
-            let unbuilt: Vec<_> = books.running.iter().filter(|r| r.stages.is_none()).map(|r| r.id).collect();
-            (books.in_hand.take(), [lost, unbuilt].concat())
+            books.is_closing = true;
+            books.running.iter().map(|running| (running.id, running.report.name.clone())).collect()
         };
-        if let Some(id) = in_hand {
-            let name = self.books.lock().by_id(id).map(|running| running.report.name.clone());
-            let message = format!("{}: the supervisor died of its news", name.as_ref().map_or("", ReportName::as_str));
-            self.end(id, Ending::Failed(Failure::new(FailureClass::Internal, message)), ctx);
+        for (id, report) in &running {
+            self.call_off(*id, report, ctx);
         }
-        for id in lost {
-            self.rebuild(id, "a stage", ctx);
+        if running.is_empty() {
+            self.workshop.close();
         }
     }
 
@@ -194,19 +178,27 @@ impl Actor for SupervisorActor {
 }
 
 impl Handler<Extract> for SupervisorActor {
-    type Result = ResponseFuture<Result<Ending, Failure>>;
+    type Result = ExtractAnswer;
 
     fn handle(&mut self, order: Extract, ctx: &mut Self::Context) -> Self::Result {
-        fail::fail_point!("supervisor");
         let (asker, answer) = oneshot::channel();
         let books = self.books.clone();
         let mut books = books.lock();
         let name = order.report.clone();
         if books.is_closing {
-            return Box::pin(async move { Ok(called_off(&name)) });
+            return ExtractAnswer::Now(Ok(called_off(&name)));
         }
+        let n_died = books.deadly_orders.get(&name).copied().unwrap_or_default();
+        if n_died > MAX_DEADLY {
+            books.deadly_orders.remove(&name);
+            let message = format!("{name}: the supervisor died of the order {n_died} times");
+            return ExtractAnswer::Now(Ok(Ending::Failed(Failure::new(FailureClass::Internal, message))));
+        }
+        books.in_hand = Some(InHand::Order(name.clone()));
+        fail::fail_point!(&format!("supervisor/{name}"));
         if let Some(running) = books.by_report(&order.report) {
             running.askers.push(asker);
+            drop(books);
         } else {
             match self.workshop.running(&order, books.next_id(), asker) {
                 Ok(running) => {
@@ -215,14 +207,16 @@ impl Handler<Extract> for SupervisorActor {
                     self.publish(books, progress, ctx);
                     self.build(&order.report, ctx);
                 }
-                Err(ending) => return Box::pin(async move { ending }),
+                Err(ending) => {
+                    books.in_hand = None;
+                    return ExtractAnswer::Now(ending);
+                }
             }
         }
-        Box::pin(async move {
-            answer
-                .await
-                .unwrap_or_else(|_| Err(Failure::new(FailureClass::Internal, format!("{name}: the engine is gone"))))
-        })
+        let mut books = self.books.lock();
+        books.in_hand = None;
+        books.deadly_orders.remove(&name);
+        ExtractAnswer::Later(answer, name)
     }
 }
 
@@ -277,17 +271,8 @@ impl Handler<Shutdown> for SupervisorActor {
     type Result = ();
 
     fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) {
-        let running: Vec<_> = {
-            let mut books = self.books.lock();
-            books.is_closing = true;
-            books.running.iter().map(|running| (running.id, running.report.name.clone())).collect()
-        };
-        for (id, report) in &running {
-            self.call_off(*id, report, ctx);
-        }
-        if running.is_empty() {
-            self.workshop.close();
-        }
+        fail::fail_point!("supervisor.leaves");
+        self.leave(ctx);
     }
 }
 
@@ -344,9 +329,12 @@ impl Handler<PagesCommitted> for SupervisorActor {
     type Result = ();
 
     fn handle(&mut self, news: PagesCommitted, _: &mut Self::Context) {
-        if let Some(running) = self.books.lock().by_id(news.extraction) {
+        let mut books = self.books.lock();
+        books.in_hand = Some(InHand::News(news.extraction));
+        if let Some(running) = books.by_id(news.extraction) {
             self.workshop.store_position(running, news.position);
         }
+        books.in_hand = None;
     }
 }
 
@@ -356,18 +344,23 @@ impl Handler<ExtractionEnded> for SupervisorActor {
     fn handle(&mut self, news: ExtractionEnded, ctx: &mut Self::Context) {
         let id = news.extraction;
         let mut again = None;
-        self.with_running(id, ctx, |running, _| {
+        self.with_running(id, ctx, |running, workshop| {
             if matches!(news.how, ExtractionEnd::Expired) {
-                again = Some((running.report.name.clone(), running.was_resubmitted));
+                let can_start_again = workshop.can_start_again(running);
+                again = Some((running.report.name.clone(), running.was_resubmitted, can_start_again));
             }
         });
         match (news.how, again) {
             (ExtractionEnd::Ended(ending), _) => self.end(id, ending, ctx),
-            (ExtractionEnd::Expired, Some((name, true))) => {
+            (ExtractionEnd::Expired, Some((name, true, _))) => {
                 let message = format!("{name}: its query expired, was submitted again and expired again");
                 self.end(id, Ending::Failed(Failure::new(FailureClass::Denied, message)), ctx);
             }
-            (ExtractionEnd::Expired, Some((name, false))) => {
+            (ExtractionEnd::Expired, Some((name, false, false))) => {
+                let message = format!("{name}: its query expired, and what went down a stream can't be taken back");
+                self.end(id, Ending::Failed(Failure::new(FailureClass::Denied, message)), ctx);
+            }
+            (ExtractionEnd::Expired, Some((name, false, true))) => {
                 tracing::warn!(report = %name, "the query has expired; it is submitted again and the output starts again");
                 if let Some(running) = self.books.lock().by_id(id) {
                     running.was_resubmitted = true;
@@ -385,20 +378,7 @@ impl Handler<StageDied> for SupervisorActor {
     type Result = ();
 
     fn handle(&mut self, news: StageDied, ctx: &mut Self::Context) {
-        match news.stage {
-            Stage::Poller(id) => self.rebuild(id, "its poller", ctx),
-            Stage::Writer(id) => self.rebuild(id, "its writer", ctx),
-            Stage::Supervisor => {}
-            stage => {
-                tracing::warn!(?stage, "a stage died and is rebuilt");
-                if let Err((tenant, failure)) = self.workshop.rebuild(&stage) {
-                    let hit = |running: &&Running| tenant.as_ref().is_none_or(|name| running.progress.tenant == *name);
-                    let hit: Vec<_> = self.books.lock().running.iter().filter(hit).map(|r| r.id).collect();
-                    for id in hit {
-                        self.end(id, Ending::Failed(failure.clone()), ctx);
-                    }
-                }
-            }
-        }
+        fail::fail_point!("supervisor.died");
+        self.stage_died(news.stage, ctx);
     }
 }
