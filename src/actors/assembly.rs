@@ -231,7 +231,8 @@ impl Assembly {
                 }
                 Step::Need(page) => {
                     let is_coming = self.under_way.contains(&page) || self.unjudged.contains(&page);
-                    if !is_coming && !self.deferred.contains(&page) {
+                    // Also where it was deferred: it may be the page past the end, which no page before it will bring.
+                    if !is_coming {
                         self.wanted.insert(page);
                     }
                     continue;
@@ -329,3 +330,6 @@ impl Assembly {
         self.unjudged.remove(&page);
     }
 }
+
+#[cfg(test)]
+mod tests;
