@@ -178,10 +178,11 @@ impl Assembly {
     }
 
     /// A page was answered 404.
-    pub fn missing(&mut self, page: PageNumber) {
+    pub fn missing(&mut self, page: PageNumber, total_count: Option<u64>) {
         self.under_way.remove(&page);
         self.drop_held(page);
-        self.ends.answered(page, PageAnswer::Missing { total_count: None });
+        self.counts.extend(total_count.map(|count| (page, count)));
+        self.ends.answered(page, PageAnswer::Missing { total_count });
         if page == PageNumber::FIRST {
             self.is_headless = true;
             self.tell_answers();

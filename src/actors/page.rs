@@ -69,9 +69,9 @@ pub async fn fetch_page(
         let throttled = |status, wait| permit.told_to_wait(status, wait);
         let call = Call { token: &token, throttled: &throttled };
         let fault = match client.page(call, &query, number, context.report.page_size).await {
-            Ok(PageAnswer::Missing) => {
+            Ok(PageAnswer::Missing { total_count }) => {
                 permit.end(Outcome::Ok, None);
-                return Err(Missed::NotFound);
+                return Err(Missed::NotFound { total_count });
             }
             Ok(PageAnswer::Page(stream)) => {
                 context.tenant.reached.store(true, Ordering::Relaxed);

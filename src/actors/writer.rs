@@ -228,10 +228,7 @@ impl WriterActor {
     }
 
     fn fail(&mut self, failure: Failure, ctx: &mut Context<Self>) {
-        let name = self.parts.context.report.name.as_str();
-        let message =
-            if failure.message.contains(name) { failure.message } else { format!("{name}: {}", failure.message) };
-        self.end(ExtractionEnd::Ended(Ending::Failed(Failure::new(failure.class, message))), ctx);
+        self.end(ExtractionEnd::Ended(Ending::Failed(failure)), ctx);
     }
 
     fn end(&mut self, how: ExtractionEnd, ctx: &mut Context<Self>) {
@@ -341,7 +338,7 @@ impl Handler<PageMissed> for WriterActor {
     fn handle(&mut self, PageMissed { number, why }: PageMissed, ctx: &mut Self::Context) {
         let Some(assembly) = self.assembly.as_mut().filter(|_| !self.is_over) else { return };
         match why {
-            Missed::NotFound => assembly.missing(number),
+            Missed::NotFound { total_count } => assembly.missing(number, total_count),
             Missed::NoRoom if assembly.found_no_room(number) => {
                 // Room is freed by writing; asking again at once would only fill the tenant's log.
                 ctx.run_later(NO_ROOM_PAUSE, Self::drive);
