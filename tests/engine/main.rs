@@ -2,6 +2,8 @@
 
 mod bench;
 mod faults_answers;
+mod faults_network;
+mod faults_pages;
 mod fronts;
 mod support;
 mod whole;
