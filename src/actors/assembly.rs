@@ -196,6 +196,18 @@ impl Assembly {
         self.wanted.insert(page);
     }
 
+    /// The page was not asked for, because an earlier one claims the end. Should that be taken back, it is new again.
+    pub fn given_up(&mut self, page: PageNumber) {
+        self.under_way.remove(&page);
+        self.ends.dropped(page);
+        self.next_new = self.next_new.min(page);
+    }
+
+    /// The last page that is of any use by what is claimed so far.
+    pub fn last_useful(&self) -> PageNumber {
+        self.ends.highest_useful().unwrap_or(PageNumber(u64::MAX))
+    }
+
     /// There was no room for the page. Where it is the one that is written next, the farthest held page makes room for
     /// it; false where there is none to do so and none under way that might free some.
     pub fn found_no_room(&mut self, page: PageNumber) -> bool {

@@ -63,7 +63,11 @@ pub async fn fetch_page(
 ) -> Result<FetchedPage, Missed> {
     let mut tries = Tries::new(&context, CallKind::Page);
     loop {
-        let permit = tries.permit().await?;
+        let permit = tokio::select! {
+            biased;
+            () = context.useless(number) => return Err(Missed::Useless),
+            permit = tries.permit() => permit?,
+        };
         fail::fail_point!("page");
         let token = permit.token().cloned().ok_or_else(|| no_token(number))?;
         let throttled = |status, wait| permit.told_to_wait(status, wait);

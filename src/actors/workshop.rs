@@ -26,7 +26,7 @@ use crate::actors::{
 use crate::config::{Config, ReportConfig, WindowOverrides};
 use crate::delivery::Scratch;
 use crate::model::{
-    Disk, Ending, ExtractionId, Failure, FailureClass, Position, Progress, QueryId, ReportName, ReportState,
+    Disk, Ending, ExtractionId, Failure, FailureClass, PageNumber, Position, Progress, QueryId, ReportName, ReportState,
     TenantName, WallClock, Window,
 };
 use crate::sink::{Accounted, Backstage, FileSink, OutputNames, Sink, SinkError, StdoutSink, preflight};
@@ -280,6 +280,7 @@ impl Workshop {
             random: Mutex::new(fastrand::Rng::with_seed(self.seams.seed ^ (nth << 32))),
             cancelled: order.cancelled,
             pages_over: watch::channel(false).0,
+            last_useful: watch::channel(PageNumber(u64::MAX)).0,
             paused: order.paused,
             query_permit: Mutex::new(None),
             moved: self.lines.moved.clone(),

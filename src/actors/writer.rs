@@ -155,6 +155,8 @@ impl WriterActor {
             return;
         };
         let context = &self.parts.context;
+        let last = assembly.last_useful();
+        context.last_useful.send_if_modified(|told| std::mem::replace(told, last) != last);
         while let Some(page) = assembly.next_to_ask() {
             let Some(slot) = share.slot(&context.memory, page == assembly.head()) else {
                 self.is_waiting_for_room = true;
@@ -339,6 +341,7 @@ impl Handler<PageMissed> for WriterActor {
         let Some(assembly) = self.assembly.as_mut().filter(|_| !self.is_over) else { return };
         match why {
             Missed::NotFound { total_count } => assembly.missing(number, total_count),
+            Missed::Useless => assembly.given_up(number),
             Missed::NoRoom if assembly.found_no_room(number) => {
                 // Room is freed by writing; asking again at once would only fill the tenant's log.
                 ctx.run_later(NO_ROOM_PAUSE, Self::drive);
