@@ -26,8 +26,8 @@ use crate::actors::{
 use crate::config::{Config, ReportConfig, WindowOverrides};
 use crate::delivery::Scratch;
 use crate::model::{
-    Disk, Ending, ExtractionId, Failure, FailureClass, PageNumber, Position, Progress, QueryId, ReportName, ReportState,
-    TenantName, WallClock, Window,
+    Disk, Ending, ExtractionId, Failure, FailureClass, PageNumber, Position, Progress, QueryId, ReportName,
+    ReportState, TenantName, WallClock, Window,
 };
 use crate::sink::{Accounted, Backstage, FileSink, OutputNames, Sink, SinkError, StdoutSink, preflight};
 use crate::state::{ExtractionKey, StoreHandle};

@@ -72,7 +72,11 @@ fn h7_a_refused_submission_ends_the_report_at_once_in_the_tenants_words() {
     for code in [400, 403, 404, 409, 422] {
         let refusal = status(code, &[], "{\"message\":\"reports over 90 days need a licence\"}");
         let stand = with_fault(Matcher::kind(CallKind::Submit), refusal);
-        stand.fails(FailureClass::Denied).says(&["submission", &code.to_string(), "reports over 90 days need a licence"]);
+        stand.fails(FailureClass::Denied).says(&[
+            "submission",
+            &code.to_string(),
+            "reports over 90 days need a licence",
+        ]);
         assert_eq!(stand.n_calls(CallKind::Submit), 1);
         assert_eq!(stand.n_calls(CallKind::Status) + stand.n_calls(CallKind::Page), 0);
     }

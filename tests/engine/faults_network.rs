@@ -97,7 +97,12 @@ fn n7_an_answer_that_never_begins_is_given_up() {
 }
 
 /// A stand behind TLS, its engine trusting `trusted`; the ending, and how often a connection was made.
-fn over_tls(stand: &Stand, issuer: &Authority, host: &str, shape: impl FnOnce(&mut CertificateParams)) -> (Ending, usize) {
+fn over_tls(
+    stand: &Stand,
+    issuer: &Authority,
+    host: &str,
+    shape: impl FnOnce(&mut CertificateParams),
+) -> (Ending, usize) {
     let front = Front::tls(stand.mock.address(), issuer.acceptor(host, shape));
     let config = stand.config_at(&front.url("https", "localhost"));
     let ending = with_engine(config, |engine| async move { engine.extract("calls").await.unwrap() });

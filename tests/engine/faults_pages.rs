@@ -90,11 +90,8 @@ fn p2_a_404_on_page_1_is_an_error_unless_a_count_says_zero() {
 
 #[test]
 fn p3_rows_past_a_claimed_end_have_the_claim_asked_twice_and_then_fail_the_report() {
-    let claims = [
-        (Fault::ReplaceBody(Bytes::new()), "no rows"),
-        (Fault::HeaderOnly, "no rows"),
-        (Fault::status(404), "404"),
-    ];
+    let claims =
+        [(Fault::ReplaceBody(Bytes::new()), "no rows"), (Fault::HeaderOnly, "no rows"), (Fault::status(404), "404")];
     for (claim, words) in claims {
         let stand = with_fault(Matcher::page(2), claim);
         stand.fails(FailureClass::Data).says(&["hole at page 2", "has rows", words]);
@@ -116,7 +113,9 @@ fn p3_a_claim_that_is_taken_back_is_forgotten() {
 #[test]
 fn p3_a_missing_next_link_is_questioned_where_a_later_page_already_had_rows() {
     let slow = [(Matcher::page(2), Fault::Delay(Duration::from_millis(300)))];
-    let stand = faulty(&slow, |r| (r.link, r.total_rows, r.total_count) = (LinkStyle::EndsEarly(2), Count::Absent, Count::Absent));
+    let stand = faulty(&slow, |r| {
+        (r.link, r.total_rows, r.total_count) = (LinkStyle::EndsEarly(2), Count::Absent, Count::Absent)
+    });
     stand.fails(FailureClass::Data).says(&["hole at page 2", "Link"]);
     assert_eq!(stand.n_asked(2), 3);
 }
@@ -173,10 +172,7 @@ fn p8_a_link_that_loops_or_leads_elsewhere_is_never_followed() {
 
 #[test]
 fn p9_of_two_answers_to_one_page_the_newest_counts_until_the_page_is_written() {
-    let rules = [
-        (Matcher::page(3).first(1), Fault::SamePageAs(2)),
-        (Matcher::page(3), Fault::OtherRows),
-    ];
+    let rules = [(Matcher::page(3).first(1), Fault::SamePageAs(2)), (Matcher::page(3), Fault::OtherRows)];
     let stand = faulty(&rules, |_| {});
     complete(stand.extract());
     let (delivered, honest) = (stand.delivered(), stand.mock.expected_csv("detail"));

@@ -1,9 +1,14 @@
 //! The whole engine over loopback, against mock tenants that judge it.
 
 mod bench;
+mod delivery;
+mod face;
 mod faults_answers;
 mod faults_network;
 mod faults_pages;
+mod faults_queries;
 mod fronts;
+mod limits;
+mod results;
 mod support;
 mod whole;
