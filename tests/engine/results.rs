@@ -37,16 +37,17 @@ fn every_kind_of_end_with_every_kind_of_link_and_count_gives_the_same_rows() {
     let ends = [End::EmptyBody, End::HeaderOnly, End::NotFound404, End::LinkWithoutNext];
     let links = [LinkStyle::Absent, LinkStyle::Proper, LinkStyle::Looping];
     let counts = [Count::Right, Count::Absent, Count::Stale(-150), Count::Stale(90)];
+    let mut n_rows = 250;
     for end in ends {
         for link in links {
+            n_rows = 550 - n_rows;
             for count in counts {
-                for n_rows in [250, 300] {
-                    let stand = report(|r| {
-                        (r.rows, r.end, r.link, r.total_count, r.total_rows) = (n_rows, end, link, count, count);
-                    });
-                    let manifest = stand.extract_all();
-                    assert_eq!(manifest.output.rows, n_rows, "{end:?} {link:?} {count:?}");
-                }
+                // The last page is full for one half of the cases and short for the other.
+                n_rows = 550 - n_rows;
+                let stand = report(|r| {
+                    (r.rows, r.end, r.link, r.total_count, r.total_rows) = (n_rows, end, link, count, count);
+                });
+                assert_eq!(stand.extract_all().output.rows, n_rows, "{end:?} {link:?} {count:?}");
             }
         }
     }
@@ -61,7 +62,7 @@ fn a_report_of_one_page_costs_few_calls() {
 
 #[test]
 fn c1_chunks_may_end_anywhere_in_a_page() {
-    for size in [1, 2, 3, 5, 7, 11, 13, 64, 1000] {
+    for size in [1, 2, 3, 7, 64] {
         let drip = FaultRule::new(Matcher::pages(), Fault::DripBody(size, Duration::ZERO));
         let mut mock = MockReport::with_rows(30);
         for (chunked, gzip) in [(true, false), (false, false), (true, true)] {
