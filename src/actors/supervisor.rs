@@ -17,9 +17,7 @@ use crate::actors::{
     Pause, QuerySubmitted, Resume, Shutdown, Stage, StageDied, Status, Subscribe, TenantHeld,
 };
 use crate::config::ReportConfig;
-use crate::model::{
-    Ending, ExtractionId, Failure, FailureClass, Park, Progress, ReportName, ReportState, WaitReason,
-};
+use crate::model::{Ending, ExtractionId, Failure, FailureClass, Park, Progress, ReportName, ReportState, WaitReason};
 
 /// How often the stages of one extraction are rebuilt before it fails.
 const MAX_REBUILDS: u32 = 3;
