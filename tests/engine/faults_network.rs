@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use cxtract::Ending;
 use cxtract::mock::{CallKind, Fault, FaultRule, Matcher, MockReport};
 use cxtract::model::{FailureClass, ParkReason};
 use rcgen::{CertificateParams, date_time_ymd};
@@ -108,8 +109,6 @@ fn over_tls(
     let ending = with_engine(config, |engine| async move { engine.extract("calls").await.unwrap() });
     (ending, front.n_connections())
 }
-
-use cxtract::Ending;
 
 /// A stand that trusts that authority.
 fn trusting(stand: Stand, authority: &Authority) -> Stand {

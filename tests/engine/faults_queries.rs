@@ -86,6 +86,17 @@ fn t5_a_submission_whose_answer_is_lost_is_repeated_once_and_the_orphan_named() 
 }
 
 #[test]
+fn t5_the_orphan_is_still_named_when_the_report_is_complete() {
+    let stand = with_fault(Matcher::kind(CallKind::Submit).first(1), Fault::NoAnswer);
+    let status = with_engine(stand.config(), |engine| async move {
+        complete(engine.extract("calls").await.unwrap());
+        engine.status().await
+    });
+    let message = status[0].message.as_deref().unwrap_or_default();
+    assert!(message.contains("query without an owner"), "{message}");
+}
+
+#[test]
 fn t5_a_submission_is_not_sent_a_third_time() {
     let stand = with_fault(Matcher::kind(CallKind::Submit), Fault::NoAnswer);
     stand.parks(ParkReason::TenantDown).says(&["submitted twice", "unknown outcome"]);

@@ -1,5 +1,7 @@
 //! The whole engine over loopback, against mock tenants that judge it.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 mod bench;
 mod delivery;
 mod face;
