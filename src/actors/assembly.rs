@@ -178,10 +178,11 @@ impl Assembly {
     }
 
     /// A page was answered 404.
-    pub fn missing(&mut self, page: PageNumber) {
+    pub fn missing(&mut self, page: PageNumber, total_count: Option<u64>) {
         self.under_way.remove(&page);
         self.drop_held(page);
-        self.ends.answered(page, PageAnswer::Missing { total_count: None });
+        self.counts.extend(total_count.map(|count| (page, count)));
+        self.ends.answered(page, PageAnswer::Missing { total_count });
         if page == PageNumber::FIRST {
             self.is_headless = true;
             self.tell_answers();
@@ -193,6 +194,18 @@ impl Assembly {
         self.under_way.remove(&page);
         self.ends.dropped(page);
         self.wanted.insert(page);
+    }
+
+    /// The page was not asked for, because an earlier one claims the end. Should that be taken back, it is new again.
+    pub fn given_up(&mut self, page: PageNumber) {
+        self.under_way.remove(&page);
+        self.ends.dropped(page);
+        self.next_new = self.next_new.min(page);
+    }
+
+    /// The last page that is of any use by what is claimed so far.
+    pub fn last_useful(&self) -> PageNumber {
+        self.ends.highest_useful().unwrap_or(PageNumber(u64::MAX))
     }
 
     /// There was no room for the page. Where it is the one that is written next, the farthest held page makes room for

@@ -72,7 +72,6 @@ impl Running {
         let now = clock.now();
         let progress = &mut self.progress;
         progress.at = now;
-        progress.message = None;
         match step {
             ExtractionStep::Polled(next) => {
                 progress.state = ReportState::Polling;
@@ -93,6 +92,7 @@ impl Running {
             ExtractionStep::Retrying(until, why) => {
                 progress.waiting = Some((WaitReason::Retry(why), moment(until, clock)));
             }
+            // It stays until there is another: who looks seldom must find it, too.
             ExtractionStep::Remark(remark) => progress.message = Some(remark),
         }
     }

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::actors::{Admit, ByteBudget, ExtractionEnded, ExtractionMoved, ExtractionStep, Lane, Line};
 use crate::config::{ReportConfig, TenantConfig};
 use crate::delivery::Scratch;
-use crate::model::{ExtractionId, HttpCounts, TenantName, WallClock, Window};
+use crate::model::{ExtractionId, HttpCounts, PageNumber, TenantName, WallClock, Window};
 use crate::policy::backoff::RetrySettings;
 use crate::tenant::{TenantClient, TenantSettings};
 use crate::transport::{Dial, HttpClient, TransportSettings};
@@ -95,6 +95,8 @@ pub struct ExtractionContext {
     pub cancelled: watch::Receiver<bool>,
     /// Turns true when the end of the results is decided: pages under way are of no more use.
     pub pages_over: watch::Sender<bool>,
+    /// The last page that is of any use by what is claimed so far.
+    pub last_useful: watch::Sender<PageNumber>,
     /// Turns true while the host has paused the report.
     pub paused: watch::Receiver<bool>,
     /// The right to have a query open; given back when the results are read to their end. Kept over incarnations,
@@ -134,6 +136,12 @@ impl ExtractionContext {
     /// Resolves when the end of the results is decided.
     pub async fn pages_over(&self) {
         let _ = self.pages_over.subscribe().wait_for(|over| *over).await;
+    }
+
+    /// Resolves when a page before that one claims the end, so that it needn't be asked for.
+    pub async fn useless(&self, page: PageNumber) {
+        // The sender lives as long as this context.
+        let _ = self.last_useful.subscribe().wait_for(|last| *last < page).await;
     }
 
     /// Resolves when the host doesn't hold the report up.

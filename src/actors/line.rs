@@ -17,9 +17,22 @@ const REBUILD_PAUSE: Duration = Duration::from_millis(10);
 const REBUILD_LOOKS: u32 = 200;
 
 /// A sender of `M` to a stage, whichever incarnation of it is alive.
-pub struct Line<M: Message + Send>(Arc<RwLock<Option<Recipient<M>>>>)
+pub struct Line<M: Message + Send>(Arc<RwLock<End<M>>>)
 where
     M::Result: Send;
+
+/// Who is at a line's end.
+enum End<M: Message + Send>
+where
+    M::Result: Send,
+{
+    /// Nobody yet.
+    Nobody,
+    /// The stage, dead or alive.
+    Stage(Recipient<M>),
+    /// Nobody any more: waiting for a rebuild would be in vain.
+    HungUp,
+}
 
 /// The stage is gone and nobody has rebuilt it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,32 +45,36 @@ where
 {
     /// A line with nobody at its end yet.
     pub fn new() -> Self {
-        Self(Arc::new(RwLock::new(None)))
+        Self(Arc::new(RwLock::new(End::Nobody)))
     }
 
     /// Puts `recipient` at its end.
     pub fn connect(&self, recipient: Recipient<M>) {
-        *self.0.write() = Some(recipient);
+        *self.0.write() = End::Stage(recipient);
     }
 
-    /// Hangs up: later messages are dropped. Breaks the reference cycle when a tenant or the engine is taken down.
+    /// Hangs up: later messages are dropped, and whoever asks is told so at once. Breaks the reference cycle when a
+    /// tenant or the engine is taken down.
     pub fn cut(&self) {
-        *self.0.write() = None;
+        *self.0.write() = End::HungUp;
     }
 
     /// Who is there now.
     pub fn recipient(&self) -> Option<Recipient<M>> {
-        self.0.read().clone()
+        match &*self.0.read() {
+            End::Stage(recipient) => Some(recipient.clone()),
+            End::Nobody | End::HungUp => None,
+        }
     }
 
     /// Whether whoever was put there last is gone. False where nobody was.
     pub fn is_dead(&self) -> bool {
-        self.0.read().as_ref().is_some_and(|recipient| !recipient.connected())
+        self.recipient().is_some_and(|recipient| !recipient.connected())
     }
 
     /// Sends news. It is lost if nobody is there: a rebuilt stage starts from what is stored, not from old news.
     pub fn tell(&self, message: M) {
-        if let Some(recipient) = &*self.0.read() {
+        if let End::Stage(recipient) = &*self.0.read() {
             recipient.do_send(message);
         }
     }
@@ -71,8 +88,10 @@ where
         M: Clone,
     {
         for _ in 0..REBUILD_LOOKS {
-            let recipient = self.0.read().clone();
-            if let Some(recipient) = recipient
+            if matches!(*self.0.read(), End::HungUp) {
+                break;
+            }
+            if let Some(recipient) = self.recipient()
                 && let Ok(answer) = recipient.send(message.clone()).await
             {
                 return Ok(answer);

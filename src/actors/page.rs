@@ -63,15 +63,19 @@ pub async fn fetch_page(
 ) -> Result<FetchedPage, Missed> {
     let mut tries = Tries::new(&context, CallKind::Page);
     loop {
-        let permit = tries.permit().await?;
+        let permit = tokio::select! {
+            biased;
+            () = context.useless(number) => return Err(Missed::Useless),
+            permit = tries.permit() => permit?,
+        };
         fail::fail_point!(&context.place("page"));
         let token = permit.token().cloned().ok_or_else(|| no_token(number))?;
         let throttled = |status, wait| permit.told_to_wait(status, wait);
         let call = Call { token: &token, throttled: &throttled };
         let fault = match client.page(call, &query, number, context.report.page_size).await {
-            Ok(PageAnswer::Missing) => {
+            Ok(PageAnswer::Missing { total_count }) => {
                 permit.end(Outcome::Ok, None);
-                return Err(Missed::NotFound);
+                return Err(Missed::NotFound { total_count });
             }
             Ok(PageAnswer::Page(stream)) => {
                 context.tenant.reached.store(true, Ordering::Relaxed);

@@ -18,7 +18,7 @@ use crate::model::{Ending, Failure, FailureClass, Outcome, Park, ParkReason, Que
 use crate::policy::backoff::{PollSettings, poll_delay};
 use crate::tenant::{QueryBody, QueryStatus, StatusAnswer, SubmitFilter, TenantClient};
 
-/// How often a query that was complete may be found running again before that is no accident any more.
+/// So often found running again after it was complete, a query's state is no accident any more.
 const MAX_FLAPS: u32 = 3;
 
 /// What a poller is made of.
@@ -131,9 +131,9 @@ impl Handler<CheckQuery> for PollerActor {
             }
             Some(Ok(StatusAnswer::Known(QueryStatus::Working))) => {
                 poller.n_flaps += 1;
-                if poller.n_flaps > MAX_FLAPS {
+                if poller.n_flaps >= MAX_FLAPS {
                     let message = format!(
-                        "{}: query {query} was complete and is running again for the {}th time",
+                        "{}: query {query} was complete and is running again, {} times over",
                         poller.parts.context.report.name, poller.n_flaps
                     );
                     let failure = Failure::new(FailureClass::Data, message);

@@ -283,7 +283,12 @@ pub struct PageMissed {
 #[derive(Debug)]
 pub enum Missed {
     /// 404: past the end, or the query is gone.
-    NotFound,
+    NotFound {
+        /// What `X-Total-Count` said.
+        total_count: Option<u64>,
+    },
+    /// Not asked for: an earlier page has claimed the end meanwhile.
+    Useless,
     /// No room for it, neither in memory nor in scratch: ask again once there is.
     NoRoom,
     /// Its task died.

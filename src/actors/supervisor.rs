@@ -17,7 +17,8 @@ use crate::actors::{
     Cancel, DeathNotice, Extract, ExtractionEnd, ExtractionEnded, ExtractionMoved, ExtractionStep, PagesCommitted,
     Pause, QuerySubmitted, Resume, Shutdown, StageDied, Status, Subscribe, TenantHeld,
 };
-use crate::model::{Ending, ExtractionId, Failure, FailureClass, Progress, ReportName, ReportState, WaitReason};
+use crate::config::ReportConfig;
+use crate::model::{Ending, ExtractionId, Failure, FailureClass, Park, Progress, ReportName, ReportState, WaitReason};
 
 /// How many supervisors may die of an order to extract one report before it is answered with that.
 const MAX_DEADLY: u32 = 2;
@@ -119,6 +120,7 @@ impl SupervisorActor {
         let mut books = books.lock();
         let Some(at) = books.running.iter().position(|running| running.id == id) else { return };
         let mut running = books.running.swap_remove(at);
+        let ending = about(&running.report, ending);
         running.cancel.send_replace(true);
         let progress = &mut running.progress;
         progress.at = self.workshop.seams.clock.now();
@@ -165,6 +167,19 @@ impl SupervisorActor {
 
     fn call_off(&mut self, id: ExtractionId, report: &ReportName, ctx: &mut Context<Self>) {
         self.end(id, called_off(report), ctx);
+    }
+}
+
+/// The ending with words that say whose it is: what gate, tokens and breaker say is of a tenant, not of a report.
+fn about(report: &ReportConfig, ending: Ending) -> Ending {
+    let whose = |message: String| match message.starts_with(report.name.as_str()) {
+        true => message,
+        false => format!("{} of {}: {message}", report.name, report.tenant),
+    };
+    match ending {
+        Ending::Parked(park) => Ending::Parked(Park { message: whose(park.message), ..park }),
+        Ending::Failed(failure) => Ending::Failed(Failure { message: whose(failure.message), ..failure }),
+        done => done,
     }
 }
 

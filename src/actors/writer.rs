@@ -176,6 +176,8 @@ impl WriterActor {
             return;
         };
         let context = &self.parts.context;
+        let last = assembly.last_useful();
+        context.last_useful.send_if_modified(|told| std::mem::replace(told, last) != last);
         while let Some(page) = assembly.next_to_ask() {
             let Some(slot) = share.slot(&context.memory, page == assembly.head()) else {
                 self.is_waiting_for_room = true;
@@ -249,10 +251,7 @@ impl WriterActor {
     }
 
     fn fail(&mut self, failure: Failure, ctx: &mut Context<Self>) {
-        let name = self.parts.context.report.name.as_str();
-        let message =
-            if failure.message.contains(name) { failure.message } else { format!("{name}: {}", failure.message) };
-        self.end(ExtractionEnd::Ended(Ending::Failed(Failure::new(failure.class, message))), ctx);
+        self.end(ExtractionEnd::Ended(Ending::Failed(failure)), ctx);
     }
 
     fn end(&mut self, how: ExtractionEnd, ctx: &mut Context<Self>) {
@@ -380,7 +379,8 @@ impl Handler<PageMissed> for WriterActor {
     fn handle(&mut self, PageMissed { number, why }: PageMissed, ctx: &mut Self::Context) {
         let Some(assembly) = self.assembly.as_mut().filter(|_| !self.is_over) else { return };
         match why {
-            Missed::NotFound => assembly.missing(number),
+            Missed::NotFound { total_count } => assembly.missing(number, total_count),
+            Missed::Useless => assembly.given_up(number),
             Missed::NoRoom if assembly.found_no_room(number) => {
                 // Room is freed by writing; asking again at once would only fill the tenant's log.
                 ctx.run_later(NO_ROOM_PAUSE, Self::drive);

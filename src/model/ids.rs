@@ -38,7 +38,11 @@ macro_rules! name {
 
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                // A query's id is the tenant's text: shown, it must not forge a line of a log.
+                self.0.chars().try_for_each(|c| match c.is_control() {
+                    true => write!(f, "{}", c.escape_default()),
+                    false => fmt::Write::write_char(f, c),
+                })
             }
         }
     };

@@ -89,6 +89,16 @@ pub struct TokenFault {
     pub message: String,
     /// The status and length of a pause that the endpoint asked for.
     pub told_to_wait: Option<(u16, Option<Duration>)>,
+    /// The status code, where there was an answer.
+    pub status: Option<u16>,
+}
+
+impl TokenFault {
+    /// What a refusal for good refuses: the credentials, or (a redirect, a wrong address) the call itself.
+    fn refused_class(&self) -> FailureClass {
+        let is_of_credentials = self.oauth_error.is_some() || matches!(self.status, None | Some(400 | 401 | 403));
+        if is_of_credentials { FailureClass::Auth } else { FailureClass::Denied }
+    }
 }
 
 /// Why there is no token.
@@ -221,7 +231,7 @@ impl TokenPolicy {
             return self.fetch();
         }
         if refused {
-            return self.fail(now, Failure::new(FailureClass::Auth, worded(fault)));
+            return self.fail(now, Failure::new(fault.refused_class(), worded(fault)));
         }
         if let Outcome::Throttled { wait: Some(wait) } = fault.outcome {
             return self.pause(now, wait, fault, random);

@@ -71,7 +71,10 @@ pub enum PageAnswer {
     /// The head of a page; its body follows.
     Page(Box<PageStream>),
     /// 404: past the end, or the query is gone.
-    Missing,
+    Missing {
+        /// What `X-Total-Count` said.
+        total_count: Option<u64>,
+    },
 }
 
 /// A page under way.
@@ -218,12 +221,13 @@ impl TenantClient {
         let what = format!("page {number}");
         let answer = send(&self.http, request, &what, &self.mask).await?;
         if answer.head.status == 404 {
+            let total_count = total_count(&answer.head);
             answer.body.drain().await;
-            return Ok(PageAnswer::Missing);
+            return Ok(PageAnswer::Missing { total_count });
         }
         let mask = self.mask.and(call.token.value.expose());
         let answer = self.judged(Expecting::Page, answer, &what, call.throttled, &mask).await?;
-        let total_count = answer.head.header("x-total-count").and_then(|count| count.trim().parse().ok());
+        let total_count = total_count(&answer.head);
         let link = link_hint(&answer.head);
         Ok(PageAnswer::Page(Box::new(PageStream { body: answer.body, link, total_count })))
     }
@@ -364,6 +368,10 @@ fn path_segment(text: &str) -> String {
     }
     // Dots alone would be taken for a step up the path.
     if out.chars().all(|c| c == '.') { out.replace('.', "%2E") } else { out }
+}
+
+fn total_count(head: &AnswerHead) -> Option<u64> {
+    head.header("x-total-count").and_then(|count| count.trim().parse().ok())
 }
 
 /// Whether `Link` (RFC 8288) names a next page. Its URL is never looked at.

@@ -84,8 +84,8 @@ impl CallFault {
 
     /// The same as the token policy takes it.
     pub fn into_token_fault(self) -> TokenFault {
-        let Self { outcome, oauth_error, message, throttle, .. } = self;
-        TokenFault { outcome, oauth_error, message, told_to_wait: throttle }
+        let Self { outcome, oauth_error, message, throttle, status, .. } = self;
+        TokenFault { outcome, oauth_error, message, told_to_wait: throttle, status }
     }
 
     /// The failure that a report ends with when this is not tried again.

@@ -1,4 +1,16 @@
 //! The whole engine over loopback, against mock tenants that judge it.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod bench;
+mod delivery;
+mod face;
+mod faults_answers;
+mod faults_network;
+mod faults_pages;
+mod faults_queries;
+mod fronts;
+mod limits;
+mod results;
 mod support;
 mod whole;

@@ -39,12 +39,6 @@ impl Stand {
         self
     }
 
-    /// The same with these lines under the tenant instead.
-    pub fn tenant(mut self, lines: &str) -> Self {
-        self.tenant = lines.to_owned();
-        self
-    }
-
     /// The configuration as text.
     pub fn yaml(&self) -> String {
         format!(
@@ -58,7 +52,7 @@ impl Stand {
 
     /// The configuration.
     pub fn config(&self) -> Config {
-        Config::load(&Sources::text(self.folder.path().join("config.yaml"), &self.yaml()))
+        Config::load(&Sources::text(self.folder.path().join("config.yaml"), self.yaml()))
             .expect("the configuration is right")
     }
 

@@ -48,7 +48,7 @@ impl Rig {
     fn answer(&mut self, page: PageNumber) {
         self.open.retain(|open| *open != page);
         let nth = usize::try_from(page.0 - 1).unwrap();
-        let Some(text) = self.pages.get(nth).cloned() else { return self.assembly.missing(page) };
+        let Some(text) = self.pages.get(nth).cloned() else { return self.assembly.missing(page, None) };
         let mut framer = Framer::new(FramingLimits { record_bytes: 1 << 20 });
         framer.push(text.as_bytes()).unwrap();
         let framed = framer.finish().unwrap();

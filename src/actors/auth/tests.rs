@@ -39,7 +39,13 @@ fn fault(outcome: Outcome, oauth_error: Option<&str>) -> TokenFault {
         Outcome::Throttled { wait } => Some((429, wait)),
         _ => None,
     };
-    TokenFault { outcome, oauth_error: oauth_error.map(str::to_owned), message: "status 400".to_owned(), told_to_wait }
+    TokenFault {
+        outcome,
+        oauth_error: oauth_error.map(str::to_owned),
+        message: "status 400".to_owned(),
+        told_to_wait,
+        status: None,
+    }
 }
 
 struct Scene {

@@ -22,6 +22,7 @@ fn fault(outcome: Outcome, oauth_error: Option<&str>) -> TokenFault {
         oauth_error: oauth_error.map(str::to_owned),
         message: "status 400".to_owned(),
         told_to_wait: None,
+        status: None,
     }
 }
 
