@@ -63,7 +63,12 @@ pub async fn fetch_page(
 ) -> Result<FetchedPage, Missed> {
     let mut tries = Tries::new(&context, CallKind::Page);
     loop {
-        let permit = tries.permit().await?;
+        // Past a claimed end a call would only cost the tenant; one that is under way is let end.
+        let permit = tokio::select! {
+            biased;
+            permit = tries.permit() => permit?,
+            () = context.beyond_use(number) => return Err(Missed::NotWanted),
+        };
         fail::fail_point!(&context.place("page"));
         let token = permit.token().cloned().ok_or_else(|| no_token(number))?;
         let throttled = |status, wait| permit.told_to_wait(status, wait);

@@ -284,6 +284,8 @@ pub struct PageMissed {
 pub enum Missed {
     /// 404: past the end, or the query is gone.
     NotFound,
+    /// It was not asked of the tenant, since an end before it is claimed.
+    NotWanted,
     /// No room for it, neither in memory nor in scratch: ask again once there is.
     NoRoom,
     /// Its task died.

@@ -220,7 +220,7 @@ impl Workshop {
             clock: self.seams.clock.clone(),
             random: Mutex::new(fastrand::Rng::with_seed(self.seams.seed ^ (nth << 32))),
             cancelled: order.cancelled,
-            pages_over: watch::channel(false).0,
+            last_useful: watch::channel(u64::MAX).0,
             paused: order.paused,
             query_permit: order.query_permit,
             moved: self.lines.moved.clone(),
