@@ -20,6 +20,12 @@ pub const MAX_ATTEMPTS: u32 = 8;
 /// Requests of a tenant that may be under way at once.
 pub const MAX_IN_FLIGHT: u64 = 4;
 
+/// The lot of tenants that spoil a page for good.
+const DOOM: u32 = 0;
+
+/// The lots of tenants that can't be reached for a while.
+const OUTAGES: std::ops::RangeInclusive<u32> = 3..=6;
+
 /// What must become of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fortune {
@@ -29,6 +35,8 @@ pub enum Fortune {
     Failed(FailureClass),
     /// Parked.
     Parked,
+    /// Either, as luck has it.
+    CompleteOrParked,
 }
 
 /// A report and its fortune.
@@ -100,14 +108,19 @@ impl Scenario {
             .ready_after(Duration::from_millis(rng.u64(0..15_000)))
             .latency(Duration::from_millis(rng.u64(0..200)))
             .latency_spread(Duration::from_millis(rng.u64(0..400)));
-        let max_queries = rng.usize(1..=3);
+        let luck = rng.u32(0..12);
+        // A report that is to meet a page spoiled for good must not meet an open breaker first.
+        let threshold = if luck == DOOM { 1000 } else { rng.u32(3..=5) };
+        // What an outage meets on its way decides how it ends: submissions and tokens are out of it.
+        let is_outage = OUTAGES.contains(&luck);
+        let max_queries = if is_outage { 3 } else { rng.usize(1..=3) };
         let lines = format!(
             "rate_limit: {{requests_per_second: {rate}, burst: {}}}\nmax_in_flight: {MAX_IN_FLIGHT}\n\
              max_queries: {max_queries}\ntimeouts: {{connect: 5s, response: 20s, idle: 10s}}\n\
              retry: {{max_attempts: {MAX_ATTEMPTS}, base_delay: 500ms, max_delay: 8s}}\n\
              circuit_breaker: {{failure_threshold: {}, open_for: 5s}}\npoll: {{initial_delay: 1s, max_delay: 10s}}",
             rng.u32(1..=6),
-            rng.u32(4..=9),
+            threshold,
         );
         self.world.add_tenant_lines(&name, &lines);
         let first = self.reports.len();
@@ -117,38 +130,45 @@ impl Scenario {
             self.reports.push(report);
         }
         let reports = &mut self.reports[first..];
-        mock = passing_faults(mock, rng);
         let mut plan = TenantPlan { name: name.clone(), rate, loses_submissions: false };
-        match rng.u32(0..12) {
-            0 => mock = doomed(mock, &mut reports[0], rng),
+        match luck {
+            DOOM => mock = doomed(mock, &mut reports[0], rng),
             1 => {
                 mock = mock.every_fate(Fate::Fails("the template is broken".to_owned()));
                 reports.iter_mut().for_each(|report| report.fortune = Fortune::Failed(FailureClass::Denied));
             }
             2 => {
                 let long = Fault::told_to_wait(429, rng.u64(2000..5000));
-                mock = mock.fault(FaultRule::new(Matcher::kind(CallKind::Status).matches(0..1), long));
+                mock = mock.fault(FaultRule::new(Matcher::kind(CallKind::Status).first(1), long));
                 reports.iter_mut().for_each(|report| report.fortune = Fortune::Parked);
             }
             3 | 4 => {
-                let from = Duration::from_secs(rng.u64(1..20));
-                let lasts = Duration::from_secs(rng.u64(1..120));
-                self.world.partitions.push(Partition { tenant: name.clone(), from, lasts });
-                plan.loses_submissions = true;
+                let (from, to) = outage_times(rng);
+                self.world.partitions.push(Partition { tenant: name.clone(), from, lasts: to - from });
             }
             5 => {
-                let from = Duration::from_secs(rng.u64(3..20));
-                let to = from + Duration::from_secs(rng.u64(1..60));
-                let kind = if rng.bool() { OutageKind::Reset } else { OutageKind::Unavailable };
-                plan.loses_submissions = true;
-                mock = mock.outage(Outage { from, to, kind });
+                let (from, to) = outage_times(rng);
+                mock = mock.outage(Outage { from, to, kind: OutageKind::Reset });
             }
             6 => {
+                let (from, to) = outage_times(rng);
+                mock = mock.outage(Outage { from, to, kind: OutageKind::Unavailable });
+                // Tries that are answered may be used up before it is over.
+                reports.iter_mut().for_each(|report| report.fortune = Fortune::CompleteOrParked);
+            }
+            7 => {
                 mock = mock.fault(FaultRule::new(Matcher::kind(CallKind::Submit).first(1), Fault::NoAnswer));
                 plan.loses_submissions = true;
             }
             _ => {}
         }
+        if !is_outage {
+            mock = passing_token_faults(mock, rng);
+        }
+        if !is_outage && luck != 7 {
+            mock = passing_submission_faults(mock, rng);
+        }
+        mock = passing_faults(mock, rng);
         self.world.tenants.insert(name, mock);
         self.tenants.push(plan);
     }
@@ -169,12 +189,8 @@ fn report_plan(name: String, tenant: &str, rng: &mut Rng) -> ReportPlan {
         1 => Count::Stale(rng.i64(-30..60)),
         _ => Count::Right,
     };
-    let header = match end {
-        End::HeaderOnly => [OnPages::First, OnPages::Every, OnPages::Random][rng.usize(..3)],
-        _ => [OnPages::First, OnPages::Every, OnPages::Random, OnPages::Every][rng.usize(..4)],
-    };
     let result = MockReport {
-        header,
+        header: if rng.bool() { OnPages::First } else { OnPages::Every },
         bom: [OnPages::Never, OnPages::First, OnPages::Every, OnPages::Random][rng.usize(..4)],
         newline: if rng.bool() { Newline::Lf } else { Newline::CrLf },
         final_newline: rng.bool(),
@@ -194,12 +210,7 @@ fn report_plan(name: String, tenant: &str, rng: &mut Rng) -> ReportPlan {
     ReportPlan { name, tenant: tenant.to_owned(), result, page_size, fortune: Fortune::Complete }
 }
 
-/// Up to three kinds of fault that pass: no request meets more than five of them, of the eight tries that it has.
-fn passing_faults(mut mock: MockTenantBuilder, rng: &mut Rng) -> MockTenantBuilder {
-    if rng.u32(0..4) == 0 {
-        let forms = [RetryAfter::HttpDate, RetryAfter::Rfc850, RetryAfter::Asctime, RetryAfter::Missing];
-        mock = mock.retry_after(forms[rng.usize(..4)].clone());
-    }
+fn passing_token_faults(mut mock: MockTenantBuilder, rng: &mut Rng) -> MockTenantBuilder {
     if rng.u32(0..4) == 0 {
         mock = mock.revoke_tokens_at(Duration::from_secs(rng.u64(2..20)));
     }
@@ -210,14 +221,31 @@ fn passing_faults(mut mock: MockTenantBuilder, rng: &mut Rng) -> MockTenantBuild
         let fault = passing_fault(rng);
         mock = mock.fault(FaultRule::new(Matcher::kind(CallKind::Token).first(rng.u64(1..=2)), fault));
     }
-    if rng.u32(0..3) == 0 {
-        // A submission is repeated only where the tenant can't have acted on it.
-        let fault = match rng.u32(0..3) {
-            0 => Fault::status(429),
-            1 => Fault::told_to_wait(503, rng.u64(1..10)),
-            _ => Fault::told_to_wait(429, rng.u64(1..20)),
-        };
-        mock = mock.fault(FaultRule::new(Matcher::kind(CallKind::Submit).first(rng.u64(1..=2)), fault));
+    mock
+}
+
+/// A submission is repeated only where the tenant can't have acted on it.
+fn passing_submission_faults(mock: MockTenantBuilder, rng: &mut Rng) -> MockTenantBuilder {
+    let fault = match rng.u32(0..9) {
+        0 => Fault::status(429),
+        1 => Fault::told_to_wait(503, rng.u64(1..10)),
+        2 => Fault::told_to_wait(429, rng.u64(1..20)),
+        _ => return mock,
+    };
+    mock.fault(FaultRule::new(Matcher::kind(CallKind::Submit).first(rng.u64(1..=2)), fault))
+}
+
+/// From when to when a tenant can't be reached. By then the queries are submitted.
+fn outage_times(rng: &mut Rng) -> (Duration, Duration) {
+    let from = Duration::from_secs(rng.u64(4..20));
+    (from, from + Duration::from_secs(rng.u64(1..120)))
+}
+
+/// Up to three kinds of fault that pass: no request meets more than five of them, of the eight tries that it has.
+fn passing_faults(mut mock: MockTenantBuilder, rng: &mut Rng) -> MockTenantBuilder {
+    if rng.u32(0..4) == 0 {
+        let forms = [RetryAfter::HttpDate, RetryAfter::Rfc850, RetryAfter::Asctime, RetryAfter::Missing];
+        mock = mock.retry_after(forms[rng.usize(..4)].clone());
     }
     if rng.bool() {
         let fault = passing_fault(rng);

@@ -73,3 +73,18 @@ fn the_same_seed_tells_the_same_story_call_by_call() {
         assert!(first.len() > 20);
     }
 }
+#[test]
+#[ignore]
+fn dump() {
+    let scenario = Scenario::of(number("CXTRACT_SIM_SEED").unwrap());
+    println!("{}", scenario.world.yaml);
+    println!("{:?}", scenario.world.partitions);
+    let t = std::time::Instant::now();
+    let after = scenario.world.run().unwrap();
+    println!("{:?} real for {:?}", t.elapsed(), after.took);
+    for (n, t) in &after.tenants {
+        for e in t.lock().ledger().iter() {
+            println!("{n} {:?} {:?} q{:?} p{:?} -> {} {} {:?} told={}", e.at, e.kind, e.query.as_ref().map(|q| q.chars().take(3).collect::<String>()), e.page, e.status, e.faulted, e.ended, e.told_to_wait);
+        }
+    }
+}
