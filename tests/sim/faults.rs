@@ -98,7 +98,7 @@ fn p10_page_1_may_come_ten_minutes_after_the_others() {
     let mock = MockTenant::builder()
         .requests_per_second(10.0)
         .report("detail", MockReport::with_rows(60_000))
-        .fault(FaultRule::new(Matcher::page(1), Fault::StallAfter(100, ten_minutes)));
+        .fault(FaultRule::new(Matcher::page(1), Fault::Delay(ten_minutes)));
     let lines = "timeouts: {response: 11m, idle: 11m}";
     let mut world = World::of_one(mock, lines, "page_size: 2000");
     world.tick = Duration::from_millis(50);

@@ -85,7 +85,8 @@ impl Scenario {
         let mut world = World::new(seed);
         let is_near = rng.bool();
         if !is_near {
-            world.latency = Duration::from_millis(rng.u64(15..50));
+            world.latency = Duration::from_millis(rng.u64(15..30));
+            world.tick = Duration::from_millis(25);
         }
         let mut scenario = Self { world, tenants: Vec::new(), reports: Vec::new(), is_near };
         for nth in 0..rng.usize(1..=3) {

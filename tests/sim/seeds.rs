@@ -62,7 +62,7 @@ fn whatever_a_seed_brings_every_report_ends_as_it_must() {
 
 #[test]
 fn the_same_seed_tells_the_same_story_call_by_call() {
-    for seed in [3, 14, 15] {
+    for seed in [2, 53, 55] {
         let log = || Scenario::of(seed).world.run().expect("it ends").log();
         let (first, second) = (log(), log());
         let differs = first.iter().zip(&second).position(|(a, b)| a != b);
