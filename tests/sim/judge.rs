@@ -75,7 +75,8 @@ fn judge_pages(report: &ReportPlan, after: &Aftermath, breaches: &mut Vec<String
         let n_pages = report.result.rows.div_ceil(smallest).max(1);
         let highest = asked.iter().copied().max().unwrap_or(0);
         // Where tries fail, the pages that would tell the end come late; then the window alone is the bound.
-        let fails = ledger.iter().any(|e| e.query.as_ref() == Some(&query.id) && (e.faulted || !matches!(e.status, 200 | 404)));
+        let fails =
+            ledger.iter().any(|e| e.query.as_ref() == Some(&query.id) && (e.faulted || !matches!(e.status, 200 | 404)));
         let most_ahead = if fails { MAX_IN_FLIGHT * PAGES_AHEAD_PER_REQUEST } else { MAX_IN_FLIGHT + 1 };
         if highest > n_pages + most_ahead {
             breaches.push(format!("{}: page {highest} asked for; there are {n_pages}", report.name));

@@ -83,7 +83,7 @@ impl Scenario {
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut world = World::new(seed);
-        let is_near = rng.bool();
+        let is_near = rng.u32(0..3) == 0;
         if !is_near {
             world.latency = Duration::from_millis(rng.u64(15..30));
             world.tick = Duration::from_millis(25);
@@ -239,7 +239,7 @@ fn passing_submission_faults(mock: MockTenantBuilder, rng: &mut Rng) -> MockTena
 /// From when to when a tenant can't be reached. By then the queries are submitted.
 fn outage_times(rng: &mut Rng) -> (Duration, Duration) {
     let from = Duration::from_secs(rng.u64(4..20));
-    (from, from + Duration::from_secs(rng.u64(1..120)))
+    (from, from + Duration::from_secs(rng.u64(1..70)))
 }
 
 /// Up to three kinds of fault that pass: no request meets more than five of them, of the eight tries that it has.
