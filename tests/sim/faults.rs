@@ -111,3 +111,39 @@ fn p10_page_1_may_come_ten_minutes_after_the_others() {
     let before = ledger.iter().filter(|e| e.kind == CallKind::Page && e.at < first_came).count();
     assert!((2..=33).contains(&before), "{before} pages were asked for while the first one was missing");
 }
+
+#[test]
+fn o6_tokens_of_five_seconds_are_renewed_once_in_each_lifetime() {
+    let life = Duration::from_secs(5);
+    let mock = MockTenant::builder()
+        .requests_per_second(10.0)
+        .token_life(life)
+        .report("detail", MockReport::with_rows(12_000));
+    let after = World::of_one(mock, "", "page_size: 50").run().unwrap();
+    assert!(after.is_delivered("calls", "acme", "detail"), "{:?}", after.ending("calls"));
+    let ledger = after.ledger("acme");
+    let renewals: Vec<_> = ledger.of(CallKind::Token).iter().map(|entry| entry.at).collect();
+    assert!(renewals.len() >= 4);
+    // A fifth of the life is kept in hand.
+    assert!(renewals.windows(2).all(|pair| pair[1] - pair[0] >= life * 3 / 4), "{renewals:?}");
+    assert!(ledger.iter().all(|entry| entry.status != 401), "a call went out with an expired token");
+}
+
+#[test]
+fn t7_a_block_of_a_quarter_of_an_hour_is_sat_out_without_a_single_call() {
+    let quarter = Duration::from_secs(900);
+    let mock = MockTenant::builder()
+        .requests_per_second(10.0)
+        .report("detail", MockReport::with_rows(2000))
+        .fault(FaultRule::new(Matcher::page(9).first(1), Fault::told_to_wait(429, quarter.as_secs())));
+    let mut world = World::of_one(mock, "", "page_size: 50");
+    world.tick = Duration::from_millis(50);
+    let after = world.run().unwrap();
+    assert!(after.is_delivered("calls", "acme", "detail"), "{:?}", after.ending("calls"));
+    let ledger = after.ledger("acme");
+    assert!(ledger.calls_while_told_to_wait().is_empty());
+    let blocked = ledger.iter().find(|entry| entry.status == 429).unwrap().at;
+    let calls_inside =
+        ledger.iter().filter(|e| e.at > blocked + Duration::from_millis(300) && e.at < blocked + quarter);
+    assert_eq!(calls_inside.count(), 0);
+}

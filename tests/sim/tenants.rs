@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use cxtract::Ending;
-use cxtract::mock::{CallKind, Fault, FaultRule, Matcher, MockReport, MockTenant, MockTenantBuilder, RetryAfter};
+use cxtract::mock::{
+    CallKind, Count, Fault, FaultRule, Matcher, MockReport, MockTenant, MockTenantBuilder, RetryAfter,
+};
 use cxtract::model::ParkReason;
 
 use crate::world::{WALL_START, World};
@@ -18,6 +20,33 @@ fn a_report_arrives_over_a_simulated_network() {
     let after = world.run().unwrap();
     assert!(after.is_delivered("calls", "acme", "detail"), "{:?}", after.ending("calls"));
     assert!(after.took < Duration::from_secs(30));
+    // Who subscribes right after the start hears of everything.
+    assert!(after.events.first().is_some_and(|event| event.contains("Queued")), "{:?}", after.events.first());
+    assert!(after.events.last().is_some_and(|event| event.contains("Complete")), "{:?}", after.events.last());
+}
+
+#[test]
+fn the_free_repetition_after_a_stale_connection_takes_its_turn_at_the_gate() {
+    // Every page's first try is read and answered by hanging up, as if the connection had been closed while idle.
+    let mock = mock(3000).fault(FaultRule::new(Matcher::pages().each().first(1), Fault::NoAnswer));
+    let lines = "rate_limit: {requests_per_second: 10, burst: 10}\ncircuit_breaker: {failure_threshold: 1000}";
+    let after = World::of_one(mock, lines, "page_size: 50").run().unwrap();
+    assert!(after.is_delivered("calls", "acme", "detail"), "{:?}", after.ending("calls"));
+    let ledger = after.ledger("acme");
+    assert!(ledger.max_in_any_second() <= 10, "{} calls in a second", ledger.max_in_any_second());
+    assert!(ledger.iter().all(|entry| entry.status != 429));
+}
+
+#[test]
+fn pages_that_wait_at_the_gate_are_withdrawn_when_an_end_before_them_is_claimed() {
+    let report = MockReport { total_count: Count::Absent, total_rows: Count::Absent, ..MockReport::with_rows(400) };
+    let late = FaultRule::new(Matcher::page(5).first(1), Fault::Delay(Duration::from_secs(20)));
+    let mock = MockTenant::builder().requests_per_second(10.0).report("detail", report).fault(late);
+    let after = World::of_one(mock, "max_in_flight: 4", "page_size: 50").run().unwrap();
+    assert!(after.is_delivered("calls", "acme", "detail"), "{:?}", after.ending("calls"));
+    let highest = after.ledger("acme").iter().filter_map(|entry| entry.page).max();
+    // There are 8 pages; the 9th tells so, and what went out beside it is as many as may be under way.
+    assert!(highest <= Some(8 + 1 + 4), "page {highest:?} was asked for");
 }
 
 #[test]
