@@ -58,6 +58,8 @@ pub struct Assembly {
     /// Given up for want of room: asked for again when they are next to be written, and nothing new before that.
     deferred: BTreeSet<PageNumber>,
     next_new: PageNumber,
+    /// The highest page that a decision was ever found to hang on.
+    needed: PageNumber,
     counts: BTreeMap<PageNumber, u64>,
     expected_rows: Option<u64>,
     /// Page 1 came without a record or not at all, so that no page can repeat its header.
@@ -85,6 +87,7 @@ impl Assembly {
             wanted: BTreeSet::new(),
             deferred: BTreeSet::new(),
             next_new: PageNumber::FIRST,
+            needed: PageNumber::FIRST,
             counts: BTreeMap::new(),
             expected_rows: total_rows,
             is_headless: false,
@@ -196,16 +199,17 @@ impl Assembly {
         self.wanted.insert(page);
     }
 
-    /// The page was not asked for, because an earlier one claims the end. Should that be taken back, it is new again.
-    pub fn given_up(&mut self, page: PageNumber) {
+    /// A page that was asked for was not fetched, since it lies past a claimed end. Should the claim fall, it is asked for
+    /// like a new one.
+    pub fn withdrawn(&mut self, page: PageNumber) {
         self.under_way.remove(&page);
         self.ends.dropped(page);
         self.next_new = self.next_new.min(page);
     }
 
-    /// The last page that is of any use by what is claimed so far.
-    pub fn last_useful(&self) -> PageNumber {
-        self.ends.highest_useful().unwrap_or(PageNumber(u64::MAX))
+    /// The last page that is worth a call by what is claimed so far; none while nothing claims the end.
+    pub fn last_useful(&self) -> Option<PageNumber> {
+        self.ends.highest_useful().map(|page| page.max(self.needed).max(self.head()))
     }
 
     /// There was no room for the page. Where it is the one that is written next, the farthest held page makes room for
@@ -240,9 +244,11 @@ impl Assembly {
                 Step::AskAgain { page, doubt } => {
                     self.drop_held(page);
                     self.wanted.insert(page);
+                    self.needed = self.needed.max(page);
                     Move::Doubted(page, doubt)
                 }
                 Step::Need(page) => {
+                    self.needed = self.needed.max(page);
                     let is_coming = self.under_way.contains(&page) || self.unjudged.contains(&page);
                     // Also where it was deferred: it may be the page past the end, which no page before it will bring.
                     if !is_coming {

@@ -25,6 +25,8 @@ pub struct Tries<'a> {
     /// Calls sent, whether they count or not.
     n_sent: u32,
     throttled_since: Option<Instant>,
+    /// The one repetition that a stale connection is good for was made.
+    was_stale: bool,
     /// Set when the tries are used up, but only by an outage: then a half-open probe may still save the request.
     last_hope: Option<Park>,
 }
@@ -33,7 +35,7 @@ impl<'a> Tries<'a> {
     /// A request that has not been tried yet.
     pub fn new(context: &'a ExtractionContext, kind: CallKind) -> Self {
         let budget = RetryBudget::new(context.tenant.retry);
-        Self { context, kind, budget, n_sent: 0, throttled_since: None, last_hope: None }
+        Self { context, kind, budget, n_sent: 0, throttled_since: None, was_stale: false, last_hope: None }
     }
 
     /// Waits for the permit for the next try.
@@ -64,6 +66,13 @@ impl<'a> Tries<'a> {
     /// # Errors
     /// If there is to be no next try.
     pub async fn failed(&mut self, permit: Permit, fault: CallFault) -> Result<(), Refused> {
+        if fault.stale && !self.was_stale {
+            // It says nothing of the tenant. The repetition asks the gate again: the tenant may have seen this one.
+            self.was_stale = true;
+            permit.end(Outcome::Local, None);
+            tokio::time::sleep(MIN_PAUSE).await;
+            return Ok(());
+        }
         let was_probe = permit.is_probe();
         permit.end(fault.outcome, Some(fault.message.clone()));
         let retry = self.budget.after(fault.outcome, was_probe, self.context.draw());

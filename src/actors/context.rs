@@ -93,10 +93,9 @@ pub struct ExtractionContext {
     pub random: Mutex<fastrand::Rng>,
     /// Turns true when this incarnation must send nothing more.
     pub cancelled: watch::Receiver<bool>,
-    /// Turns true when the end of the results is decided: pages under way are of no more use.
-    pub pages_over: watch::Sender<bool>,
-    /// The last page that is of any use by what is claimed so far.
-    pub last_useful: watch::Sender<PageNumber>,
+    /// The last page that is of use by what is known so far: falls when the end is claimed, and to 0 when it is
+    /// decided.
+    pub last_useful: watch::Sender<u64>,
     /// Turns true while the host has paused the report.
     pub paused: watch::Receiver<bool>,
     /// The right to have a query open; given back when the results are read to their end. Kept over incarnations,
@@ -135,13 +134,12 @@ impl ExtractionContext {
 
     /// Resolves when the end of the results is decided.
     pub async fn pages_over(&self) {
-        let _ = self.pages_over.subscribe().wait_for(|over| *over).await;
+        let _ = self.last_useful.subscribe().wait_for(|last| *last == 0).await;
     }
 
-    /// Resolves when a page before that one claims the end, so that it needn't be asked for.
-    pub async fn useless(&self, page: PageNumber) {
-        // The sender lives as long as this context.
-        let _ = self.last_useful.subscribe().wait_for(|last| *last < page).await;
+    /// Resolves when that page lies past a claimed end.
+    pub async fn beyond_use(&self, page: PageNumber) {
+        let _ = self.last_useful.subscribe().wait_for(|last| *last < page.0).await;
     }
 
     /// Resolves when the host doesn't hold the report up.

@@ -63,9 +63,10 @@ pub async fn fetch_page(
 ) -> Result<FetchedPage, Missed> {
     let mut tries = Tries::new(&context, CallKind::Page);
     loop {
+        // Past a claimed end a call would only cost the tenant; one that is under way is let end.
         let permit = tokio::select! {
             biased;
-            () = context.useless(number) => return Err(Missed::Useless),
+            () = context.beyond_use(number) => return Err(Missed::NotWanted),
             permit = tries.permit() => permit?,
         };
         fail::fail_point!(&context.place("page"));

@@ -287,8 +287,8 @@ pub enum Missed {
         /// What `X-Total-Count` said.
         total_count: Option<u64>,
     },
-    /// Not asked for: an earlier page has claimed the end meanwhile.
-    Useless,
+    /// It was not asked of the tenant, since an end before it is claimed.
+    NotWanted,
     /// No room for it, neither in memory nor in scratch: ask again once there is.
     NoRoom,
     /// Its task died.

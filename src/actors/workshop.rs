@@ -24,8 +24,8 @@ use crate::actors::{ByteBudget, DeathNotice, Extract, ExtractionContext, FetchPa
 use crate::config::{Config, ReportConfig, WindowOverrides};
 use crate::delivery::Scratch;
 use crate::model::{
-    Disk, Ending, ExtractionId, Failure, FailureClass, PageNumber, Position, Progress, QueryId, ReportName,
-    ReportState, TenantName, WallClock, Window,
+    Disk, Ending, ExtractionId, Failure, FailureClass, Position, Progress, QueryId, ReportName, ReportState,
+    TenantName, WallClock, Window,
 };
 use crate::sink::{Accounted, Backstage, FileSink, OutputNames, Sink, SinkError, StdoutSink, preflight};
 use crate::state::{ExtractionKey, StoreHandle};
@@ -220,8 +220,7 @@ impl Workshop {
             clock: self.seams.clock.clone(),
             random: Mutex::new(fastrand::Rng::with_seed(self.seams.seed ^ (nth << 32))),
             cancelled: order.cancelled,
-            pages_over: watch::channel(false).0,
-            last_useful: watch::channel(PageNumber(u64::MAX)).0,
+            last_useful: watch::channel(u64::MAX).0,
             paused: order.paused,
             query_permit: order.query_permit,
             moved: self.lines.moved.clone(),

@@ -176,8 +176,8 @@ impl WriterActor {
             return;
         };
         let context = &self.parts.context;
-        let last = assembly.last_useful();
-        context.last_useful.send_if_modified(|told| std::mem::replace(told, last) != last);
+        let last_useful = assembly.last_useful().map_or(u64::MAX, |page| page.0);
+        context.last_useful.send_if_modified(|last| std::mem::replace(last, last_useful) != last_useful);
         while let Some(page) = assembly.next_to_ask() {
             let Some(slot) = share.slot(&context.memory, page == assembly.head()) else {
                 self.is_waiting_for_room = true;
@@ -201,7 +201,7 @@ impl WriterActor {
         self.is_over = true;
         // The results are read to their end: another query may be opened.
         self.parts.context.query_permit.lock().take();
-        self.parts.context.pages_over.send_replace(true);
+        self.parts.context.last_useful.send_replace(0);
         self.turn = None;
         self.on_output(ctx, Output::seal, |writer, (written, sealed), ctx| writer.deliver(written, sealed, ctx));
     }
@@ -256,7 +256,7 @@ impl WriterActor {
 
     fn end(&mut self, how: ExtractionEnd, ctx: &mut Context<Self>) {
         self.is_over = true;
-        self.parts.context.pages_over.send_replace(true);
+        self.parts.context.last_useful.send_replace(0);
         self.notice.quiet();
         let ended = ExtractionEnded { extraction: self.parts.context.id, how };
         if matches!(ended.how, ExtractionEnd::Ended(Ending::Complete(_))) {
@@ -380,7 +380,7 @@ impl Handler<PageMissed> for WriterActor {
         let Some(assembly) = self.assembly.as_mut().filter(|_| !self.is_over) else { return };
         match why {
             Missed::NotFound { total_count } => assembly.missing(number, total_count),
-            Missed::Useless => assembly.given_up(number),
+            Missed::NotWanted => assembly.withdrawn(number),
             Missed::NoRoom if assembly.found_no_room(number) => {
                 // Room is freed by writing; asking again at once would only fill the tenant's log.
                 ctx.run_later(NO_ROOM_PAUSE, Self::drive);

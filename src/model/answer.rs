@@ -90,6 +90,10 @@ pub enum TransportFault {
     /// The connection ended before any byte of the answer's head.
     #[error("connection closed before the answer: {0}")]
     NoAnswer(String),
+    /// The same on a kept connection: the peer had most likely closed it while it was idle and has not seen the
+    /// request. A GET may be sent again at no charge, once.
+    #[error("kept connection closed before the answer: {0}")]
+    Stale(String),
     /// The gzip stream is damaged or ends early.
     #[error("damaged gzip body: {0}")]
     Inflate(String),

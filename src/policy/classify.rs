@@ -156,6 +156,7 @@ pub fn classify_fault(fault: &TransportFault) -> Outcome {
         | TransportFault::TooSlow { .. }
         | TransportFault::Cut { .. }
         | TransportFault::NoAnswer(_)
+        | TransportFault::Stale(_)
         | TransportFault::Inflate(_) => Outcome::Transient,
     }
 }
@@ -309,6 +310,7 @@ mod tests {
             (TransportFault::TooSlow { bytes_per_second: 1, over: second }, Outcome::Transient),
             (TransportFault::Cut { got: 1, expected: None, reason: text() }, Outcome::Transient),
             (TransportFault::NoAnswer(text()), Outcome::Transient),
+            (TransportFault::Stale(text()), Outcome::Transient),
             (TransportFault::Inflate(text()), Outcome::Transient),
             (TransportFault::Unframed, Outcome::Contract),
             (TransportFault::WrongKind(text()), Outcome::WrongKind),

@@ -28,6 +28,8 @@ pub struct CallFault {
     pub sent: Sent,
     /// Whether the tenant could not be reached at all, as in an outage of the network.
     pub unreachable: bool,
+    /// Whether a kept connection turned out to be closed: such a try is not charged, once.
+    pub stale: bool,
     /// The status code, where there was an answer.
     pub status: Option<u16>,
     /// OAuth's `error`, where the token endpoint gave one.
@@ -52,9 +54,11 @@ impl CallFault {
                 | TransportFault::Connect { .. }
                 | TransportFault::Proxy { .. }
                 | TransportFault::NoAnswer(_)
+                | TransportFault::Stale(_)
                 | TransportFault::HeadTimeout(_)
         );
-        Self { outcome, message, sent, unreachable, status: None, oauth_error: None, throttle: None }
+        let stale = matches!(fault, TransportFault::Stale(_));
+        Self { outcome, message, sent, unreachable, stale, status: None, oauth_error: None, throttle: None }
     }
 
     /// An answer that is not what was due.
@@ -64,6 +68,7 @@ impl CallFault {
             message,
             sent: Sent::Answered,
             unreachable: false,
+            stale: false,
             status: None,
             oauth_error: None,
             throttle: None,

@@ -53,25 +53,35 @@ impl HttpClient {
         Self(Rc::new(Inner { settings: Rc::new(settings), dial, pools: RefCell::default() }))
     }
 
-    /// Sends it and waits for the head of the answer.
+    /// Sends it and waits for the head of the answer. A GET that meets a stale connection is sent once more.
     ///
     /// After `Dns`, `Connect`, `Untrusted` and `Proxy` nothing of the request was sent; after any other fault the peer
     /// may have received and acted on it.
     pub async fn send(&self, request: Request) -> Result<Answer, TransportFault> {
+        match self.attempt_once(&request).await {
+            Err(TransportFault::Stale(_)) => self.attempt_once(&request).await,
+            outcome => outcome,
+        }
+    }
+
+    /// The same without that repetition, for callers who count every request: a stale connection is a
+    /// [`TransportFault::Stale`], and the next request gets a fresh one.
+    pub async fn send_once(&self, request: Request) -> Result<Answer, TransportFault> {
+        self.attempt_once(&request).await
+    }
+
+    async fn attempt_once(&self, request: &Request) -> Result<Answer, TransportFault> {
         let target = Target::parse(&request.url)?;
         let exchange = Rc::new(Exchange::default());
         match request.method {
-            Method::Post => self.attempt(&self.unpooled(&target.origin), &target, &request, &exchange).await,
-            Method::Get => {
-                let outcome = self.attempt(&self.pooled(&target.origin), &target, &request, &exchange).await;
-                match outcome {
-                    Err(TransportFault::NoAnswer(_)) if exchange.is_stale() => {
-                        let fresh = self.repooled(&target.origin);
-                        self.attempt(&fresh, &target, &request, &Rc::default()).await
-                    }
-                    outcome => outcome,
+            Method::Post => self.attempt(&self.unpooled(&target.origin), &target, request, &exchange).await,
+            Method::Get => match self.attempt(&self.pooled(&target.origin), &target, request, &exchange).await {
+                Err(TransportFault::NoAnswer(reason)) if exchange.is_stale() => {
+                    self.repooled(&target.origin);
+                    Err(TransportFault::Stale(reason))
                 }
-            }
+                outcome => outcome,
+            },
         }
     }
 

@@ -1,0 +1,133 @@
+//! What must hold after every simulation, whatever went wrong in it.
+//!
+//! It judges by the mocks' ledgers and data and by what is on the disk, never by what the engine says of itself.
+
+use std::collections::BTreeSet;
+
+use cxtract::Ending;
+use cxtract::mock::{CallKind, LedgerEntry, Tenant};
+
+use crate::scenario::{Fortune, MAX_ATTEMPTS, MAX_IN_FLIGHT, ReportPlan, Scenario, TenantPlan};
+use crate::world::Aftermath;
+
+/// How far ahead pages are asked for, per request that may be under way.
+const PAGES_AHEAD_PER_REQUEST: u64 = 4;
+
+/// Holds what is left to what was drawn; every breach in words.
+pub fn breaches(scenario: &Scenario, after: &Aftermath) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for report in &scenario.reports {
+        judge_ending(report, after, &mut breaches);
+        judge_pages(report, after, &mut breaches);
+    }
+    for tenant in &scenario.tenants {
+        judge_calls(scenario, tenant, after, &mut breaches);
+    }
+    let stray = |name: &&std::path::PathBuf| name.to_string_lossy().contains("spill");
+    if let Some(name) = after.disk.names().iter().find(stray) {
+        breaches.push(format!("{} is left in scratch", name.display()));
+    }
+    breaches
+}
+
+fn judge_ending(report: &ReportPlan, after: &Aftermath, breaches: &mut Vec<String>) {
+    let ReportPlan { name, tenant, fortune, .. } = report;
+    let ending = match &after.endings[name] {
+        Ok(ending) => ending,
+        Err(failure) => return breaches.push(format!("{name} did not start: {failure}")),
+    };
+    let output = after.output(name);
+    let part = output.with_extension("csv.part");
+    match (fortune, ending) {
+        (Fortune::Complete | Fortune::CompleteOrParked, Ending::Complete(manifest)) => {
+            let expected = after.tenants[tenant].lock().expected_csv(name);
+            let found = after.disk.contents(&output).unwrap_or_default();
+            if found != expected {
+                breaches.push(format!("{name} has {} bytes and not the {} expected", found.len(), expected.len()));
+            }
+            if (manifest.output.bytes, manifest.output.rows) != (found.len() as u64, report.result.rows) {
+                breaches.push(format!("{name}: the manifest tells of {:?}", manifest.output));
+            }
+            if after.disk.contents(&part).is_some() {
+                breaches.push(format!("{name} left its .part behind"));
+            }
+        }
+        (Fortune::Failed(class), Ending::Failed(failure)) if failure.class == *class => {}
+        (Fortune::Parked | Fortune::CompleteOrParked, Ending::Parked(_)) => {}
+        _ => breaches.push(format!("{name} was to be {fortune:?} and is {ending:?}")),
+    }
+    if !matches!(ending, Ending::Complete(_)) && after.disk.contents(&output).is_some() {
+        breaches.push(format!("{name} has its final name without being complete"));
+    }
+}
+
+/// Pages are looked for a little beyond the end, and no page is asked for more often than it has tries.
+fn judge_pages(report: &ReportPlan, after: &Aftermath, breaches: &mut Vec<String>) {
+    let tenant = after.tenants[&report.tenant].lock();
+    let ledger = tenant.ledger();
+    for query in tenant.queries().iter().filter(|query| query.template == report.name) {
+        let asked = ledger.pages_asked(&query.id);
+        let smallest = match report.result.page_sizes {
+            cxtract::mock::PageSizes::AsAsked => report.page_size,
+            cxtract::mock::PageSizes::Varying => report.page_size - report.page_size / 4,
+            cxtract::mock::PageSizes::AtMost(most) => report.page_size.min(most),
+        };
+        let n_pages = report.result.rows.div_ceil(smallest).max(1);
+        let highest = asked.iter().copied().max().unwrap_or(0);
+        // Where tries fail, the pages that would tell the end come late; then the window alone is the bound.
+        let fails =
+            ledger.iter().any(|e| e.query.as_ref() == Some(&query.id) && (e.faulted || !matches!(e.status, 200 | 404)));
+        let most_ahead = if fails { MAX_IN_FLIGHT * PAGES_AHEAD_PER_REQUEST } else { MAX_IN_FLIGHT + 1 };
+        if highest > n_pages + most_ahead {
+            breaches.push(format!("{}: page {highest} asked for; there are {n_pages}", report.name));
+        }
+        let distinct = asked.iter().collect::<BTreeSet<_>>().len();
+        if asked.len() > distinct * (MAX_ATTEMPTS as usize + 2) {
+            breaches.push(format!("{}: {} calls for {distinct} pages", report.name, asked.len()));
+        }
+    }
+}
+
+fn judge_calls(scenario: &Scenario, tenant: &TenantPlan, after: &Aftermath, breaches: &mut Vec<String>) {
+    let ledger = after.ledger(&tenant.name);
+    let name = &tenant.name;
+    let early = ledger.calls_while_told_to_wait();
+    if !early.is_empty() {
+        breaches.push(format!("{name}: {} calls while told to wait, the first {:?}", early.len(), early[0]));
+    }
+    let in_flight = max_in_flight(&after.tenants[name].lock(), scenario);
+    if in_flight > MAX_IN_FLIGHT {
+        breaches.push(format!("{name}: {in_flight} pages under way at once"));
+    }
+    if scenario.is_near {
+        if let Some(entry) = ledger.iter().find(|e| e.status == 429 && !e.faulted && !e.told_to_wait) {
+            let is_told = ledger.iter().any(|e| e.faulted && matches!(e.status, 429 | 503) && e.at <= entry.at);
+            if !is_told {
+                breaches.push(format!("{name}: too fast at {:?}", entry.at));
+            }
+        }
+        let most = ledger.max_in_any_second() as u64;
+        if most > tenant.rate {
+            breaches.push(format!("{name}: {most} calls in a second, {} allowed", tenant.rate));
+        }
+    }
+    let owned = scenario.reports.iter().filter(|report| report.tenant == *name).count();
+    let n_queries = after.tenants[name].lock().queries().len();
+    if n_queries > owned && !tenant.loses_submissions {
+        breaches.push(format!("{name}: {n_queries} queries for {owned} reports"));
+    }
+}
+
+/// The most pages under way at once. Answers that went wrong are left out, since a tenant that stalls still counts calls
+/// that were given up long ago, and so are pages past the end, which are given up when it is found.
+fn max_in_flight(tenant: &Tenant, scenario: &Scenario) -> u64 {
+    let has_rows = |entry: &LedgerEntry| {
+        let query = tenant.queries().iter().find(|query| Some(&query.id) == entry.query.as_ref());
+        let report = query.and_then(|query| scenario.reports.iter().find(|report| report.name == query.template));
+        report.zip(entry.page).is_some_and(|(report, page)| page * report.page_size <= report.result.rows)
+    };
+    let whole = |e: &&LedgerEntry| e.kind == CallKind::Page && !e.faulted && e.status == 200 && has_rows(e);
+    let spans: Vec<_> = tenant.ledger().iter().filter(whole).filter_map(|e| Some((e.at, e.ended?))).collect();
+    let at_once = |at| spans.iter().filter(|(from, to)| *from <= at && at < *to).count() as u64;
+    spans.iter().map(|(from, _)| at_once(*from)).max().unwrap_or(0)
+}

@@ -1,0 +1,83 @@
+//! Many seeds, each a world of its own, each held to what was drawn for it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::judge::breaches;
+use crate::scenario::Scenario;
+
+/// Seeds that a run of the tests takes.
+const N_SEEDS: u64 = 100;
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a whole number, not {text}")))
+}
+
+/// Runs a seed; every breach in words. `tells_all`: and the whole story behind it.
+fn run(seed: u64, tells_all: bool) -> Result<(), Vec<String>> {
+    let scenario = Scenario::of(seed);
+    let ran = catch_unwind(AssertUnwindSafe(|| scenario.world.run()));
+    let after = ran.unwrap_or_else(|_| Err("it panicked".to_owned())).map_err(|why| vec![why])?;
+    let mut found = breaches(&scenario, &after);
+    if found.is_empty() {
+        return Ok(());
+    }
+    if tells_all {
+        found.push(scenario.world.yaml.clone());
+        found.extend(scenario.world.partitions.iter().map(|partition| format!("{partition:?}")));
+        found.extend(after.log());
+    }
+    Err(found)
+}
+
+#[test]
+fn whatever_a_seed_brings_every_report_ends_as_it_must() {
+    let seeds = match number("CXTRACT_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("CXTRACT_SIM_SEEDS").unwrap_or(N_SEEDS),
+    };
+    let is_alone = seeds.end - seeds.start == 1;
+    let (next, failed) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
+    let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..n_threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    if let Err(found) = run(seed, is_alone) {
+                        failed.lock().push((seed, found));
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner();
+    let told: Vec<_> = failed
+        .iter()
+        .map(|(seed, found)| {
+            let again = format!("CXTRACT_SIM_SEED={seed} cargo test --test sim whatever");
+            format!("seed {seed} (alone: {again}):\n    {}", found.join("\n    "))
+        })
+        .collect();
+    assert!(failed.is_empty(), "{} of {} seeds failed:\n{}", failed.len(), seeds.end - seeds.start, told.join("\n"));
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story_call_by_call() {
+    for seed in [2, 53, 55] {
+        let log = || Scenario::of(seed).world.run().expect("it ends").log();
+        let (first, second) = (log(), log());
+        let differs = first.iter().zip(&second).position(|(a, b)| a != b);
+        if let Some(at) = differs {
+            panic!("seed {seed} differs at {at}:\n{}\n{}", first[at], second[at]);
+        }
+        assert_eq!(first.len(), second.len());
+        assert!(first.len() > 20);
+    }
+}
