@@ -157,7 +157,7 @@ impl World {
             sim.host(name.clone(), move || serve(tenant.clone()));
         }
         for name in &self.deaf {
-            sim.host(name.clone(), || std::future::pending());
+            sim.host(name.clone(), std::future::pending);
         }
         let disk = SimDisk::new();
         let found = Arc::new(Mutex::new(Found::default()));
