@@ -3,6 +3,8 @@
 //! The body is scanned as it streams in and gathered into blocks. It counts only when it is whole and its framing is
 //! closed; a page that breaks off is thrown away and asked for again, so that nothing partial ever reaches the output.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -53,6 +55,17 @@ enum Broken {
     Scratch(Failure),
 }
 
+/// Whether a page's call is out and the head of its answer is not there yet. Clones tell of the same page.
+#[derive(Clone, Debug, Default)]
+pub struct HeadDue(Rc<Cell<bool>>);
+
+impl HeadDue {
+    /// Whether it is so.
+    pub fn is_due(&self) -> bool {
+        self.0.get()
+    }
+}
+
 /// Fetches a page with as many tries as the tenant's configuration grants.
 pub async fn fetch_page(
     context: Arc<ExtractionContext>,
@@ -60,6 +73,7 @@ pub async fn fetch_page(
     query: QueryId,
     number: PageNumber,
     slot: Slot,
+    head_due: HeadDue,
 ) -> Result<FetchedPage, Missed> {
     let mut tries = Tries::new(&context, CallKind::Page);
     loop {
@@ -73,7 +87,10 @@ pub async fn fetch_page(
         let token = permit.token().cloned().ok_or_else(|| no_token(number))?;
         let throttled = |status, wait| permit.told_to_wait(status, wait);
         let call = Call { token: &token, throttled: &throttled };
-        let fault = match client.page(call, &query, number, context.report.page_size).await {
+        head_due.0.set(true);
+        let answer = client.page(call, &query, number, context.report.page_size).await;
+        head_due.0.set(false);
+        let fault = match answer {
             Ok(PageAnswer::Missing { total_count }) => {
                 permit.end(Outcome::Ok, None);
                 return Err(Missed::NotFound { total_count });

@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::task::Poll;
 
 use actix::prelude::*;
 
-use crate::actors::page::fetch_page;
+use crate::actors::page::{HeadDue, fetch_page};
 use crate::actors::{DeathNotice, FetchPage, Missed, PageFetched, PageMissed, PageNews, TenantLink};
 use crate::model::{PageNumber, TenantName};
 use crate::tenant::TenantClient;
@@ -50,13 +51,23 @@ impl Handler<FetchPage> for PageFetcherActor {
         let FetchPage { extraction, query, number, slot, news } = order;
         actix_rt::spawn(async move {
             let cancelled = extraction.clone();
-            let page = fetch_page(extraction, client, query, number, slot);
+            let head_due = HeadDue::default();
+            let page = fetch_page(extraction, client, query, number, slot, head_due.clone());
             let over = async {
                 futures::future::select(Box::pin(cancelled.cancelled()), Box::pin(cancelled.pages_over())).await
             };
             match futures::future::select(Box::pin(page), Box::pin(over)).await {
                 futures::future::Either::Left((outcome, _)) => news.tell(outcome.map_err(|why| (number, why))),
-                futures::future::Either::Right(_) => news.forget(),
+                futures::future::Either::Right((_, mut page)) => {
+                    news.forget();
+                    // The tenant has the call and may answer it with a pause. That holds for everybody, and a tenant
+                    // that has told it holds us to it, whether we have listened or not.
+                    std::future::poll_fn(|cx| match head_due.is_due() && page.as_mut().poll(cx).is_pending() {
+                        true if head_due.is_due() => Poll::Pending,
+                        _ => Poll::Ready(()),
+                    })
+                    .await;
+                }
             }
         });
     }
