@@ -8,6 +8,7 @@ mod face;
 mod faults_answers;
 mod faults_network;
 mod faults_pages;
+mod faults_panics;
 mod faults_queries;
 mod fronts;
 mod limits;
