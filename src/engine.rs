@@ -15,9 +15,7 @@ use tokio::sync::{mpsc, watch};
 use crate::actors::supervisor::SupervisorActor;
 pub use crate::actors::workshop::{Seams, SinkFactory};
 use crate::actors::workshop::{SupervisorLines, Workshop};
-use crate::actors::{
-    Books, Cancel, DeathNotice, Extract, LineDead, Pause, ProgressMade, Resume, Shutdown, Status, Subscribe,
-};
+use crate::actors::{Books, Cancel, DeathNotice, Extract, LineDead, Pause, Resume, Shutdown, Status, Subscribe};
 use crate::config::{Config, ConfigErrors};
 use crate::model::{Ending, Failure, FailureClass, Outcome, Progress, ReportName, ReportState, TenantName};
 use crate::policy::backoff::{Retry, RetryBudget};
@@ -259,7 +257,7 @@ impl EngineHandle {
     }
 
     /// Sends snapshots there from now on. A slow subscriber gets the newest and never holds the engine up.
-    pub fn subscribe(&self, recipient: Recipient<ProgressMade>) {
+    pub fn subscribe(&self, recipient: Recipient<Progress>) {
         self.0.lines.subscribe.tell(Subscribe(recipient));
     }
 

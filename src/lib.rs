@@ -18,7 +18,7 @@ pub mod state;
 pub mod tenant;
 pub mod transport;
 
-pub use actors::protocol::{Cancel, Extract, Pause, ProgressMade, Resume, Shutdown, Status, Subscribe};
+pub use actors::protocol::{Cancel, Extract, Pause, Resume, Shutdown, Status, Subscribe};
 pub use config::Config;
 pub use engine::{Engine, EngineBuilder, EngineHandle, Seams, StartError};
 pub use model::{Ending, Failure, Manifest, Park, Progress};

@@ -13,11 +13,11 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::actors::context::HttpTally;
+use crate::actors::context::{HttpTally, Trace};
 use crate::actors::poller::PollerActor;
 use crate::actors::reconcile::Account;
 use crate::actors::writer::WriterActor;
-use crate::actors::{ExtractionStep, Lane, ProgressMade};
+use crate::actors::{ExtractionStep, Lane};
 use crate::config::ReportConfig;
 use crate::model::{
     Ending, ExtractionId, Failure, Park, ParkReason, Progress, QueryId, ReportName, ReportState, TenantName, Timestamp,
@@ -49,6 +49,8 @@ pub struct Running {
     pub account: Account,
     /// Its calls, over all incarnations.
     pub tally: Arc<HttpTally>,
+    /// What must not get lost with a stage.
+    pub trace: Arc<Trace>,
     /// Calls the present incarnation off.
     pub cancel: watch::Sender<bool>,
     /// Holds it up.
@@ -112,12 +114,12 @@ pub fn moment(at: Instant, clock: &WallClock) -> Timestamp {
 
 /// The ending of an extraction that the host has called off.
 pub fn called_off(report: &ReportName) -> Ending {
-    let message = format!("{report}: stopped; the next run goes on");
+    let message = format!("{report}: stopped before its end; the next run asks for it again");
     Ending::Parked(Park { reason: ParkReason::Stopped, message, until: None })
 }
 
 struct Subscriber {
-    recipient: Recipient<ProgressMade>,
+    recipient: Recipient<Progress>,
     unsent: BTreeMap<ReportName, Progress>,
 }
 
@@ -199,7 +201,7 @@ impl Books {
     }
 
     /// Adds a subscriber and brings it up to date.
-    pub fn subscribe(&mut self, recipient: Recipient<ProgressMade>, clock: &WallClock) {
+    pub fn subscribe(&mut self, recipient: Recipient<Progress>, clock: &WallClock) {
         let unsent = self.snapshots(clock).into_iter().map(|progress| (progress.report.clone(), progress)).collect();
         self.subscribers.push(Subscriber { recipient, unsent });
     }
@@ -216,7 +218,7 @@ impl Books {
     pub fn flush(&mut self) -> bool {
         self.subscribers.retain_mut(|subscriber| {
             while let Some((report, progress)) = subscriber.unsent.pop_first() {
-                match subscriber.recipient.try_send(ProgressMade(progress.clone())) {
+                match subscriber.recipient.try_send(progress.clone()) {
                     Ok(()) => {}
                     Err(SendError::Full(_)) => {
                         subscriber.unsent.insert(report, progress);

@@ -43,11 +43,18 @@ impl<'a> Tries<'a> {
     /// # Errors
     /// If there will be none.
     pub async fn permit(&mut self) -> Result<Permit, Refused> {
-        self.context.unpaused().await;
         let admit = Admit { call: self.kind, extraction: Some(self.context.id) };
-        let permit = self.context.tenant.gate.ask(admit).await.unwrap_or_else(|dead| {
-            Err(Refused::Failed(Failure::new(FailureClass::Internal, format!("the gate could not be rebuilt: {dead}"))))
-        })?;
+        let permit = loop {
+            self.context.unpaused().await;
+            let permit = self.context.tenant.gate.ask(admit).await.unwrap_or_else(|dead| {
+                let message = format!("the gate could not be rebuilt: {dead}");
+                Err(Refused::Failed(Failure::new(FailureClass::Internal, message)))
+            })?;
+            // The host may have paused the report while it waited at the gate.
+            if !*self.context.paused.borrow() {
+                break permit;
+            }
+        };
         if let Some(park) = self.last_hope.take()
             && !permit.is_probe()
         {

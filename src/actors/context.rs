@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::actors::{Admit, ByteBudget, ExtractionEnded, ExtractionMoved, ExtractionStep, Lane, Line};
+use crate::actors::{Admit, ByteBudget, ExtractionEnd, ExtractionEnded, ExtractionMoved, ExtractionStep, Lane, Line};
 use crate::config::{ReportConfig, TenantConfig};
 use crate::delivery::Scratch;
 use crate::model::{ExtractionId, HttpCounts, PageNumber, TenantName, WallClock, Window};
@@ -67,6 +67,30 @@ pub struct HttpTally {
     pub throttled: AtomicU64,
 }
 
+/// Facts about an extraction that must not get lost with an actor or a message. Kept over incarnations.
+#[derive(Debug, Default)]
+pub struct Trace {
+    /// Whether bytes went to the sink.
+    pub has_written: AtomicBool,
+    /// Whether the sink has acknowledged some as durable.
+    pub has_committed: AtomicBool,
+    ending: Mutex<Option<(ExtractionId, ExtractionEnd)>>,
+}
+
+impl Trace {
+    /// Notes the end, and gives the news of it.
+    pub fn ended(&self, extraction: ExtractionId, how: ExtractionEnd) -> ExtractionEnded {
+        *self.ending.lock() = Some((extraction, how.clone()));
+        ExtractionEnded { extraction, how }
+    }
+
+    /// The end of that incarnation, if it has ended: the news of it may have got lost.
+    pub fn ending_of(&self, extraction: ExtractionId) -> Option<ExtractionEnded> {
+        let ending = self.ending.lock().clone();
+        ending.filter(|(of, _)| *of == extraction).map(|(extraction, how)| ExtractionEnded { extraction, how })
+    }
+}
+
 /// One incarnation of one extraction. A rebuild makes a new one and cancels the old.
 pub struct ExtractionContext {
     /// Which extraction.
@@ -87,6 +111,8 @@ pub struct ExtractionContext {
     pub output_backlog: Arc<AtomicU64>,
     /// What its calls amounted to; kept over incarnations.
     pub tally: Arc<HttpTally>,
+    /// What must not get lost.
+    pub trace: Arc<Trace>,
     /// The wall clock.
     pub clock: WallClock,
     /// Randomness for jitter.

@@ -26,14 +26,22 @@ pub struct ByteBudget(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     limit: u64,
-    free: Mutex<u64>,
-    freed: Notify,
+    state: Mutex<State>,
+    freed: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct State {
+    free: u64,
+    /// Bytes that shares wait for. Nobody else may take the last of what is free from under them.
+    promised: u64,
 }
 
 impl ByteBudget {
     /// A budget of `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        Self(Arc::new(Inner { limit, free: Mutex::new(limit), freed: Notify::new() }))
+        let state = Mutex::new(State { free: limit, promised: 0 });
+        Self(Arc::new(Inner { limit, state, freed: Arc::default() }))
     }
 
     /// How large a block of page bytes is under this budget.
@@ -49,33 +57,40 @@ impl ByteBudget {
 
     /// Room for `n_bytes`, if there is any now.
     pub fn try_take(&self, n_bytes: u64) -> Option<Room> {
-        let mut free = self.0.free.lock();
-        *free = free.checked_sub(n_bytes)?;
-        Some(Room { budget: self.0.clone(), n_bytes })
+        let mut state = self.0.state.lock();
+        (state.free.saturating_sub(state.promised) >= n_bytes).then(|| self.take_from(&mut state, n_bytes))
     }
 
-    /// Room for `n_bytes`, as soon as there is. Only for those who hold none yet.
-    pub async fn take(&self, n_bytes: u64) -> Room {
-        let n_bytes = n_bytes.min(self.0.limit);
+    /// Room for a share, as soon as there is, ahead of all that [`try_take`](Self::try_take). Only for those who hold
+    /// none yet.
+    async fn take_promised(&self, n_bytes: u64) -> Room {
+        let promise = Promise::new(&self.0, n_bytes.min(self.0.limit));
         loop {
             // Enlisted before the look, so that room freed in between isn't missed.
-            let mut freed = std::pin::pin!(self.0.freed.notified());
-            freed.as_mut().enable();
-            if let Some(room) = self.try_take(n_bytes) {
-                return room;
+            let freed = self.freed();
+            {
+                let mut state = self.0.state.lock();
+                if state.free >= promise.n_bytes {
+                    return self.take_from(&mut state, promise.n_bytes);
+                }
             }
             freed.await;
         }
     }
 
-    /// Resolves when room has been freed after the call.
-    pub async fn freed(&self) {
-        self.0.freed.notified().await;
+    fn take_from(&self, state: &mut State, n_bytes: u64) -> Room {
+        state.free -= n_bytes;
+        Room { budget: self.0.clone(), n_bytes }
+    }
+
+    /// Resolves when room has been freed after the call (not: after the first look at what it returns).
+    pub fn freed(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.0.freed.clone().notified_owned()
     }
 
     /// Bytes that are taken.
     pub fn used(&self) -> u64 {
-        self.0.limit - *self.0.free.lock()
+        self.0.limit - self.0.state.lock().free
     }
 }
 
@@ -88,7 +103,27 @@ pub struct Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        *self.budget.free.lock() += self.n_bytes;
+        self.budget.state.lock().free += self.n_bytes;
+        self.budget.freed.notify_waiters();
+    }
+}
+
+/// Bytes that a share waits for. Dropped when it has them, or when nobody waits any more.
+struct Promise<'a> {
+    budget: &'a Inner,
+    n_bytes: u64,
+}
+
+impl<'a> Promise<'a> {
+    fn new(budget: &'a Inner, n_bytes: u64) -> Self {
+        budget.state.lock().promised += n_bytes;
+        Self { budget, n_bytes }
+    }
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        self.budget.state.lock().promised -= self.n_bytes;
         self.budget.freed.notify_waiters();
     }
 }
@@ -105,7 +140,7 @@ impl Share {
     pub async fn take(budget: &ByteBudget) -> Self {
         // A budget may be smaller than two shares: one extraction must still fetch more than one page at a time.
         let n_bytes = SHARE_BYTES.min(budget.0.limit / 4);
-        Self { room: Arc::new(budget.take(n_bytes).await), lent: Arc::default() }
+        Self { room: Arc::new(budget.take_promised(n_bytes).await), lent: Arc::default() }
     }
 
     /// A slot for a page: from the common room, or for the page that is written next from the share.
@@ -176,10 +211,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_share_comes_before_pages_that_would_take_what_is_freed() {
+        let budget = ByteBudget::new(4 * MIB);
+        let mut rooms: Vec<_> = (0..4).map(|_| budget.try_take(MIB).unwrap()).collect();
+        let mut waiting = std::pin::pin!(Share::take(&budget));
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        rooms.pop();
+        assert!(budget.try_take(1).is_none(), "the freed room is promised to the share");
+        waiting.await;
+        assert!(budget.try_take(1).is_none());
+    }
+
+    #[tokio::test]
+    async fn room_freed_before_the_first_look_is_not_missed() {
+        let budget = ByteBudget::new(MIB);
+        let room = budget.try_take(MIB).unwrap();
+        let freed = budget.freed();
+        drop(room);
+        freed.await;
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn whoever_waits_for_room_is_woken_when_some_is_freed() {
         let budget = ByteBudget::new(MIB);
         let room = budget.try_take(MIB).unwrap();
-        let waiting = budget.take(MIB);
+        let waiting = budget.take_promised(MIB);
         let freeing = async {
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             drop(room);

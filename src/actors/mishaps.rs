@@ -33,6 +33,10 @@ impl SupervisorActor {
         if self.workshop.is_leaving.load(Ordering::Acquire) {
             return self.leave(ctx);
         }
+        let ended: Vec<_> = self.books.lock().running.iter().filter_map(|r| r.trace.ending_of(r.id)).collect();
+        for news in ended {
+            Handler::handle(self, news, ctx);
+        }
         let lost: Vec<_> = {
             let books = self.books.lock();
             let lost = books.running.iter().filter(|r| r.stages.is_none() || r.has_lost_a_stage());
@@ -82,7 +86,7 @@ impl SupervisorActor {
             drop(books);
             return self.end(id, Ending::Failed(Failure::new(FailureClass::Internal, message)), ctx);
         }
-        if !self.workshop.can_start_again(running) {
+        if !self.workshop.can_start_again(running, false) {
             let message = format!("{name}: {what} died, and what went down a stream can't be taken back; run again");
             drop(books);
             return self.end(id, Ending::Failed(Failure::new(FailureClass::Internal, message)), ctx);

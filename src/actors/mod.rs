@@ -35,7 +35,7 @@ pub use assembly::Counts;
 pub use body::{Block, PageBody};
 pub(crate) use books::Books;
 pub use call::Tries;
-pub use context::{ExtractionContext, HttpTally, TenantLink};
+pub use context::{ExtractionContext, HttpTally, TenantLink, Trace};
 pub use guard::{DeathNotice, Incarnation};
 pub use lane::{Lane, LaneDead};
 pub use line::{Line, LineDead};

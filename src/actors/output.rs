@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use crate::actors::FetchedPage;
+use crate::actors::{FetchedPage, Trace};
 use crate::model::{FileMark, Manifest, PageNumber, Position};
 use crate::sink::{Sealed, Sink, SinkError, WhenDurable};
 
@@ -57,11 +57,18 @@ pub struct Output {
     uncommitted_pages: u64,
     backlog: Arc<AtomicU64>,
     byte_order_mark: bool,
+    trace: Arc<Trace>,
 }
 
 impl Output {
     /// An output into `sink`, which has not begun yet.
-    pub fn new(sink: Box<dyn Sink>, block_bytes: usize, byte_order_mark: bool, backlog: Arc<AtomicU64>) -> Self {
+    pub fn new(
+        sink: Box<dyn Sink>,
+        block_bytes: usize,
+        byte_order_mark: bool,
+        backlog: Arc<AtomicU64>,
+        trace: Arc<Trace>,
+    ) -> Self {
         Self {
             sink,
             block_bytes,
@@ -74,6 +81,7 @@ impl Output {
             uncommitted_pages: 0,
             backlog,
             byte_order_mark,
+            trace,
         }
     }
 
@@ -129,6 +137,7 @@ impl Output {
         if many_pages || self.uncommitted_bytes >= COMMIT_BYTES {
             let position = self.position();
             let then = when_durable(position.clone());
+            self.trace.has_committed.store(true, Ordering::Release);
             self.sink.commit_later(&position, then);
             self.uncommitted_bytes = 0;
             self.uncommitted_pages = 0;
@@ -145,6 +154,7 @@ impl Output {
             self.end_line()?;
         }
         let position = self.position();
+        self.trace.has_committed.store(true, Ordering::Release);
         self.sink.commit(&position)?;
         let sealed = self.sink.seal()?;
         Ok((self.written, sealed))
@@ -182,6 +192,7 @@ impl Output {
     }
 
     fn put(&mut self, bytes: &Bytes) -> Result<(), SinkError> {
+        self.trace.has_written.store(true, Ordering::Release);
         self.sink.write(bytes)?;
         self.own_mark = self.own_mark.map(|mark| mark.after(bytes));
         self.written.n_bytes += bytes.len() as u64;

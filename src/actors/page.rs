@@ -190,13 +190,14 @@ async fn store(
 async fn find_room(context: &ExtractionContext, n_bytes: u64) -> Option<Room> {
     let began = Instant::now();
     loop {
+        let freed = context.memory.freed();
         if let Some(room) = context.memory.try_take(n_bytes) {
             return Some(room);
         }
         if context.output_backlog.load(Ordering::Relaxed) == 0 || began.elapsed() >= WRITER_PATIENCE {
             return None;
         }
-        let _ = tokio::time::timeout(BACKLOG_LOOK, context.memory.freed()).await;
+        let _ = tokio::time::timeout(BACKLOG_LOOK, freed).await;
     }
 }
 

@@ -11,8 +11,8 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 use crate::actors::{
-    Call, CallKind, CheckQuery, DeathNotice, ExtractionContext, ExtractionEnd, ExtractionEnded, ExtractionStep, Line,
-    QueryChecked, QuerySubmitted, Refused, ResultsReady, Tries,
+    Call, CallKind, CheckQuery, DeathNotice, ExtractionContext, ExtractionEnd, ExtractionStep, Line, QueryChecked,
+    QuerySubmitted, Refused, ResultsReady, Tries,
 };
 use crate::model::{Ending, Failure, FailureClass, Outcome, Park, ParkReason, QueryId, Timestamp};
 use crate::policy::backoff::{PollSettings, poll_delay};
@@ -84,7 +84,7 @@ impl PollerActor {
             Stop::Refused(Refused::Failed(failure)) => ExtractionEnd::Ended(Ending::Failed(failure)),
         };
         let context = &self.parts.context;
-        context.ended.tell(ExtractionEnded { extraction: context.id, how });
+        context.ended.tell(context.trace.ended(context.id, how));
         self.leave(ctx);
     }
 
@@ -282,7 +282,7 @@ fn no_token() -> Refused {
 
 fn not_ready(context: &ExtractionContext, query: &QueryId, max_wait: Duration) -> Park {
     let message = format!(
-        "{}: query {query} was not ready within poll.max_wait ({max_wait:?}); the next run goes on waiting for it",
+        "{}: query {query} was not ready within poll.max_wait ({max_wait:?}); the next run asks anew",
         context.report.name
     );
     Park { reason: ParkReason::NotReady, message, until: None::<Timestamp> }

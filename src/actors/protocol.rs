@@ -59,12 +59,12 @@ pub struct Status;
 /// Host → supervisor: send snapshots there from now on. Whoever is slow gets the newest.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
-pub struct Subscribe(pub Recipient<ProgressMade>);
+pub struct Subscribe(pub Recipient<Progress>);
 
-/// Supervisor → subscriber: the newest snapshot of one extraction.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct ProgressMade(pub Progress);
+/// Supervisor → subscriber: the newest snapshot of one extraction is a message as it is.
+impl Message for Progress {
+    type Result = ();
+}
 
 /// Host → supervisor: park everything, save positions, then answer.
 #[derive(Clone, Copy, Debug, Message)]
@@ -373,7 +373,7 @@ pub struct ExtractionEnded {
 }
 
 /// How an extraction's stages stopped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum ExtractionEnd {
     /// For good or for now.
     Ended(Ending),

@@ -95,6 +95,7 @@ impl SupervisorActor {
             own_lane: running.own_lane.clone(),
             account: running.account.clone(),
             tally: running.tally.clone(),
+            trace: running.trace.clone(),
             cancelled,
             paused: running.pause.subscribe(),
         };
@@ -361,7 +362,7 @@ impl Handler<ExtractionEnded> for SupervisorActor {
         let mut again = None;
         self.with_running(id, ctx, |running, workshop| {
             if matches!(news.how, ExtractionEnd::Expired) {
-                let can_start_again = workshop.can_start_again(running);
+                let can_start_again = workshop.can_start_again(running, true);
                 again = Some((running.report.name.clone(), running.was_resubmitted, can_start_again));
             }
         });

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::actors::books::{Asker, Running};
-use crate::actors::context::HttpTally;
+use crate::actors::context::{HttpTally, Trace};
 use crate::actors::page_fetcher::PageFetcherActor;
 use crate::actors::poller::{PollerActor, PollerParts};
 use crate::actors::reconcile::Account;
@@ -69,6 +69,8 @@ pub struct ExtractionOrder {
     pub account: Account,
     /// Its calls.
     pub tally: Arc<HttpTally>,
+    /// What must not get lost.
+    pub trace: Arc<Trace>,
     /// Calls it off.
     pub cancelled: watch::Receiver<bool>,
     /// Holds it up.
@@ -152,6 +154,7 @@ impl Workshop {
                 output_name: output_name.unwrap_or_else(|| "-".to_owned()),
             },
             tally: Arc::default(),
+            trace: Arc::default(),
             cancel,
             pause,
             stages: None,
@@ -217,6 +220,7 @@ impl Workshop {
             files: self.files.clone(),
             output_backlog: Arc::default(),
             tally: order.tally,
+            trace: order.trace,
             clock: self.seams.clock.clone(),
             random: Mutex::new(fastrand::Rng::with_seed(self.seams.seed ^ (nth << 32))),
             cancelled: order.cancelled,
@@ -231,6 +235,7 @@ impl Workshop {
             context: context.clone(),
             fetchers: self.fetchers.clone(),
             poller: check.clone(),
+            has_own_lane: order.own_lane.get().is_some(),
             lane,
             turns: self.turns.clone(),
             committed: self.lines.committed.clone(),
@@ -277,11 +282,13 @@ impl Workshop {
         dead
     }
 
-    /// Whether the output can start again: what went down a stream can't be taken back.
-    pub fn can_start_again(&self, running: &Running) -> bool {
-        self.sinks.contains_key(&running.report.name)
-            || running.report.output_file(&running.window).is_some()
-            || running.progress.state != ReportState::Fetching
+    /// Whether the output can start again. What went down a stream can't be taken back. A host's sink may be asked to
+    /// start anew with another query's rows, but rows that it acknowledged are not sent to it twice.
+    pub fn can_start_again(&self, running: &Running, with_another_query: bool) -> bool {
+        if self.sinks.contains_key(&running.report.name) {
+            return with_another_query || !running.trace.has_committed.load(Ordering::Acquire);
+        }
+        running.report.output_file(&running.window).is_some() || !running.trace.has_written.load(Ordering::Acquire)
     }
 
     fn tenant_stage(&self, parts: &TenantParts, is_again: bool) -> TenantStage {

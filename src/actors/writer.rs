@@ -17,8 +17,8 @@ use crate::actors::output::{Cut, Output, Written};
 use crate::actors::page_fetcher::PageNewsGuard;
 use crate::actors::reconcile::{Account, reconcile};
 use crate::actors::{
-    CheckQuery, DeathNotice, ExtractionContext, ExtractionEnd, ExtractionEnded, ExtractionStep, FetchPage, FetchedPage,
-    Lane, LaneDead, Line, Missed, PageFetched, PageMissed, PageNews, PagesCommitted, QueryChecked, ResultsReady, Share,
+    CheckQuery, DeathNotice, ExtractionContext, ExtractionEnd, ExtractionStep, FetchPage, FetchedPage, Lane, LaneDead,
+    Line, Missed, PageFetched, PageMissed, PageNews, PagesCommitted, QueryChecked, ResultsReady, Share,
 };
 use crate::model::{Ending, Failure, FailureClass, PageNumber, Park, ParkReason, Position, QueryId};
 use crate::policy::ends::{Doubt, QueryCheck, RepeatedPages};
@@ -46,6 +46,8 @@ pub struct WriterParts {
     pub poller: Line<CheckQuery>,
     /// Where the output's blocking work is done.
     pub lane: Lane,
+    /// Whether that is a thread of its own, which a stuck reader may hold up for ever.
+    pub has_own_lane: bool,
     /// Takes turns at fetching.
     pub turns: Arc<tokio::sync::Semaphore>,
     /// Where positions are kept.
@@ -79,7 +81,7 @@ impl WriterActor {
         let context = &parts.context;
         let with_mark = context.report.output.encoding == crate::config::Encoding::Utf8Sig;
         let backlog = context.output_backlog.clone();
-        let output = Output::new(sink, context.memory.block_bytes(), with_mark, backlog);
+        let output = Output::new(sink, context.memory.block_bytes(), with_mark, backlog, context.trace.clone());
         let output = Arc::new(Mutex::new(Some(output)));
         Self {
             parts,
@@ -169,7 +171,7 @@ impl WriterActor {
 
     /// Asks for pages as far as window and room reach.
     fn ask(&mut self, ctx: &mut Context<Self>) {
-        if self.is_over || self.is_waiting_for_room {
+        if self.is_over {
             return;
         }
         let (Some(assembly), Some(query), Some((share, _))) = (&mut self.assembly, &self.query, &self.turn) else {
@@ -179,13 +181,19 @@ impl WriterActor {
         let last_useful = assembly.last_useful().map_or(u64::MAX, |page| page.0);
         context.last_useful.send_if_modified(|last| std::mem::replace(last, last_useful) != last_useful);
         while let Some(page) = assembly.next_to_ask() {
-            let Some(slot) = share.slot(&context.memory, page == assembly.head()) else {
-                self.is_waiting_for_room = true;
-                let memory = context.memory.clone();
-                ctx.spawn(async move { memory.freed().await }.into_actor(self).map(|(), writer, ctx| {
-                    writer.is_waiting_for_room = false;
-                    writer.ask(ctx);
-                }));
+            // The page that is written next has its share, also while others wait: they may be waiting for it.
+            let is_head = page == assembly.head();
+            if self.is_waiting_for_room && !is_head {
+                return;
+            }
+            let freed = context.memory.freed();
+            let Some(slot) = share.slot(&context.memory, is_head) else {
+                if !std::mem::replace(&mut self.is_waiting_for_room, true) {
+                    ctx.spawn(freed.into_actor(self).map(|(), writer, ctx| {
+                        writer.is_waiting_for_room = false;
+                        writer.ask(ctx);
+                    }));
+                }
                 return;
             };
             assembly.asked(page);
@@ -258,14 +266,21 @@ impl WriterActor {
         self.is_over = true;
         self.parts.context.last_useful.send_replace(0);
         self.notice.quiet();
-        let ended = ExtractionEnded { extraction: self.parts.context.id, how };
+        // A sink that is stuck must keep neither a turn nor a query from others.
+        self.turn = None;
+        self.parts.context.query_permit.lock().take();
+        let ended = self.parts.context.trace.ended(self.parts.context.id, how);
+        let line = self.parts.context.ended.clone();
         if matches!(ended.how, ExtractionEnd::Ended(Ending::Complete(_))) {
-            self.parts.context.ended.tell(ended);
+            line.tell(ended);
+            return ctx.stop();
+        }
+        let aborted = self.abort();
+        if self.parts.has_own_lane {
+            line.tell(ended);
             return ctx.stop();
         }
         // The sink lets go of its file before anyone hears of the end, so that a successor finds it free.
-        let aborted = self.abort();
-        let line = self.parts.context.ended.clone();
         ctx.wait(aborted.into_actor(self).map(move |_, _, ctx| {
             line.tell(ended);
             ctx.stop();

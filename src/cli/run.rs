@@ -115,7 +115,12 @@ fn extract(mut config: Config, jobs: Vec<Job>, mode: ProgressMode, screen: &Scre
         // The last words; a watcher that died has none.
         let _ = watcher.send(RunEnded(ended)).await;
         arbiter.stop();
-        Exit::worst(exits)
+        let exit = Exit::worst(exits);
+        if signal.is_some() {
+            // The runtime would wait for look-ups of names that may take long, and nothing listens to signals any more.
+            std::process::exit(exit.code().into());
+        }
+        exit
     })
 }
 

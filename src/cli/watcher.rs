@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use cxtract::ProgressMade;
+use cxtract::Progress;
 use cxtract::model::WallClock;
 
 use crate::cli::progress::{Ended, Reporter};
@@ -43,10 +43,10 @@ pub(crate) struct ReportEnded(pub(crate) Ended);
 #[rtype(result = "()")]
 pub(crate) struct RunEnded(pub(crate) Vec<Ended>);
 
-impl Handler<ProgressMade> for Watcher {
+impl Handler<Progress> for Watcher {
     type Result = ();
 
-    fn handle(&mut self, ProgressMade(progress): ProgressMade, _: &mut Self::Context) {
+    fn handle(&mut self, progress: Progress, _: &mut Self::Context) {
         self.reporter.seen(&progress, self.clock.now());
     }
 }

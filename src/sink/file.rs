@@ -262,7 +262,10 @@ impl Sink for FileSink {
             // Behind the requests that are under way, so that answers come in order.
             let (answer, answered) = crossbeam_channel::bounded(1);
             self.commit_later(position, Box::new(move |result| drop(answer.send(result))));
-            return answered.recv().unwrap_or_else(|_| self.fate.check());
+            return answered.recv().unwrap_or_else(|_| {
+                let died = self.failed("making it durable", io::Error::other("the thread that does so died"));
+                self.fate.seal_with(Err(died))
+            });
         }
         self.fate.check()?;
         let result = self.flush_for(position).and_then(|len| self.sync_now(len));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use cxtract::mock::{CallKind, Fault, FaultRule, Matcher};
 use cxtract::model::{FailureClass, ParkReason, ReportState};
-use cxtract::{Ending, Engine, EngineHandle, Extract, Progress, ProgressMade};
+use cxtract::{Ending, Engine, EngineHandle, Extract, Progress};
 use parking_lot::Mutex;
 
 use crate::bench::{complete, stand, tenant_of};
@@ -44,10 +44,10 @@ impl Actor for Listener {
     }
 }
 
-impl Handler<ProgressMade> for Listener {
+impl Handler<Progress> for Listener {
     type Result = AtomicResponse<Self, ()>;
 
-    fn handle(&mut self, ProgressMade(progress): ProgressMade, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, progress: Progress, _: &mut Self::Context) -> Self::Result {
         self.heard.lock().push(progress);
         AtomicResponse::new(Box::pin(tokio::time::sleep(self.busy).into_actor(self)))
     }

@@ -4,7 +4,7 @@ use actix::prelude::*;
 use bytes::Bytes;
 use cxtract::mock::{CallKind, Fate, Fault, FaultRule, Matcher};
 use cxtract::model::{FailureClass, ParkReason};
-use cxtract::{Ending, ProgressMade};
+use cxtract::{Ending, Progress};
 
 use crate::bench::{complete, stand, tenant_of, with_fault};
 use crate::support::{Stand, with_engine};
@@ -26,10 +26,10 @@ impl Actor for Listener {
     type Context = Context<Self>;
 }
 
-impl Handler<ProgressMade> for Listener {
+impl Handler<Progress> for Listener {
     type Result = ();
 
-    fn handle(&mut self, ProgressMade(progress): ProgressMade, _: &mut Self::Context) {
+    fn handle(&mut self, progress: Progress, _: &mut Self::Context) {
         if let Some(message) = progress.message {
             self.0.send(message).ok();
         }

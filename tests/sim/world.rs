@@ -16,7 +16,7 @@ use cxtract::model::{Timestamp, WallClock};
 use cxtract::sink::Backstage;
 use cxtract::state::{MemoryStore, StoreHandle};
 use cxtract::transport::{ByteStream, Dial, DialError};
-use cxtract::{Ending, Engine, Failure, ProgressMade, Seams};
+use cxtract::{Ending, Engine, Failure, Progress, Seams};
 use futures::future::LocalBoxFuture;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -232,10 +232,10 @@ impl Actor for Listener {
     type Context = Context<Self>;
 }
 
-impl Handler<ProgressMade> for Listener {
+impl Handler<Progress> for Listener {
     type Result = ();
 
-    fn handle(&mut self, ProgressMade(progress): ProgressMade, _: &mut Self::Context) {
+    fn handle(&mut self, progress: Progress, _: &mut Self::Context) {
         self.found.lock().events.push(format!("{:?} {progress:?}", self.start.elapsed()));
     }
 }
