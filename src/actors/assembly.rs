@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::actors::FetchedPage;
 use crate::actors::output::Cut;
-use crate::csv::{HeaderRule, HeaderVerdict};
-use crate::model::{Failure, FailureClass, LinkHint, PageNumber};
+use crate::csv::{Framed, HeaderRule, HeaderVerdict};
+use crate::model::{Failure, FailureClass, FirstRecord, LinkHint, PageNumber};
 use crate::policy::ends::{Doubt, EndOfResults, PageAnswer, PagePrint, QueryCheck, RepeatedPages, Step};
 use crate::policy::window::SpeculationWindow;
 
@@ -284,17 +284,15 @@ impl Assembly {
             let message = format!("page {number} was to be written and is not held");
             return Move::Fail(Failure::new(FailureClass::Internal, message));
         };
-        let Some(first) = &page.framed.first else {
-            let message = format!("page {number} was to be written and has no records");
-            return Move::Fail(Failure::new(FailureClass::Internal, message));
-        };
+        // A page of empty values alone begins with one.
+        let first = page.framed.first.clone().unwrap_or(FirstRecord { raw: Vec::new(), fields: vec![Vec::new()] });
         let bom_len = u64::from(page.framed.bom_len);
-        let cut = match self.header.judge(number, first) {
-            HeaderVerdict::Header => Cut { n_bytes: bom_len, n_rows: page.framed.n_records - 1 },
-            HeaderVerdict::Repeated { n_bytes } => {
-                Cut { n_bytes: bom_len + n_bytes, n_rows: page.framed.n_records - 1 }
-            }
-            HeaderVerdict::Row => Cut { n_bytes: bom_len, n_rows: page.framed.n_records },
+        let verdict = self.header.judge(number, &first);
+        let n_rows = page.framed.n_records + self.n_empty_values(&page.framed);
+        let cut = match verdict {
+            HeaderVerdict::Header => Cut { n_bytes: bom_len, n_rows: n_rows - 1 },
+            HeaderVerdict::Repeated { n_bytes } => Cut { n_bytes: bom_len + n_bytes, n_rows: n_rows - 1 },
+            HeaderVerdict::Row => Cut { n_bytes: bom_len, n_rows },
             HeaderVerdict::Changed { message } => return Move::Fail(Failure::new(FailureClass::Data, message)),
         };
         if let Some(ragged) = self.header.n_columns().and_then(|n_columns| page.framed.ragged_against(n_columns)) {
@@ -314,6 +312,7 @@ impl Assembly {
             let Some(page) = self.held.get(number) else { continue };
             let framed = &page.framed;
             let without_rows = match self.names_of_page_one() {
+                _ if *number > PageNumber::FIRST && self.n_empty_values(framed) > 0 => false,
                 Some(names) if *number > PageNumber::FIRST && framed.n_records == 1 => {
                     framed.first.as_ref().is_some_and(|first| first.fields == *names)
                 }
@@ -337,6 +336,17 @@ impl Assembly {
             };
             self.ends.answered(number, answer);
         }
+    }
+
+    /// Lines without any byte, behind the page's first record. They are no records, but in a table of one column each
+    /// is an empty value.
+    fn n_empty_values(&self, framed: &Framed) -> u64 {
+        let n_columns = self.names_of_page_one().map(|names| names.len() as u64).or(self.header.n_columns());
+        if n_columns != Some(1) {
+            return 0;
+        }
+        let before = framed.first.iter().flat_map(|first| &first.raw).take_while(|b| matches!(b, b'\n' | b'\r'));
+        framed.n_blank_lines.saturating_sub(before.filter(|b| **b == b'\n').count() as u64)
     }
 
     /// Page 1's header while that page still waits to be written.

@@ -218,7 +218,7 @@ mod tests {
         assert!(futures::poll!(waiting.as_mut()).is_pending());
         rooms.pop();
         assert!(budget.try_take(1).is_none(), "the freed room is promised to the share");
-        waiting.await;
+        let _share = waiting.await;
         assert!(budget.try_take(1).is_none());
     }
 

@@ -27,7 +27,9 @@ use crate::model::{
     Disk, Ending, ExtractionId, Failure, FailureClass, Position, Progress, QueryId, ReportName, ReportState,
     TenantName, WallClock, Window,
 };
-use crate::sink::{Accounted, Backstage, FileSink, OutputNames, Sink, SinkError, StdoutSink, preflight};
+use crate::sink::{
+    Accounted, Backstage, FileSink, OutputNames, Sink, SinkError, StdoutSink, preflight, refuse_links_between,
+};
 use crate::state::{ExtractionKey, StoreHandle};
 use crate::transport::Dial;
 
@@ -187,7 +189,12 @@ impl Workshop {
             false => report.output_file(&window).map(OutputNames::of),
         };
         let disk = self.seams.disk.clone();
-        let checked = self.files.run(move || names.map_or(Ok(()), |names| preflight(&*disk, &names)));
+        let base = report.output.dir.clone();
+        let check = move |names: OutputNames| {
+            refuse_links_between(&*disk, &base, &names)?;
+            preflight(&*disk, &names)
+        };
+        let checked = self.files.run(move || names.map_or(Ok(()), check));
         let report = report.name.clone();
         async move {
             let checked: Result<Result<(), SinkError>, _> = checked.await;

@@ -162,8 +162,11 @@ impl WriterActor {
             ctx,
             move |output| output.append(page, cut, when_durable),
             |writer, written, ctx| {
-                writer.written = written;
-                writer.tell_written();
+                // Answers of several jobs may be taken in together, and then in any order.
+                if written.n_bytes > writer.written.n_bytes {
+                    writer.written = written;
+                    writer.tell_written();
+                }
                 writer.ask(ctx);
             },
         );

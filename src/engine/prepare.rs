@@ -18,7 +18,7 @@ use crate::delivery::{RealDisk, Scratch};
 use crate::model::{ReportName, TenantName, WallClock};
 use crate::sink::Backstage;
 use crate::state::{MemoryStore, StoreHandle};
-use crate::tenant::{ClientAuth, Credentials, TenantSettings};
+use crate::tenant::{ClientAuth, Credentials, Issued, TenantSettings};
 use crate::transport::{ProxyChoice, TcpDial, TlsTrust, TransportSettings};
 
 /// Bytes that may wait to be hashed. They come on top of the memory limit.
@@ -173,6 +173,7 @@ fn parts_of(
             token_url: auth.token_url.to_string(),
             credentials,
             clock: clock.clone(),
+            issued: Issued::default(),
         },
         transport: transport(&remote.base_url)?,
         token_transport: transport(&auth.token_url)?,

@@ -19,7 +19,7 @@ pub use accounted::Accounted;
 pub use digest::{Backstage, Digester};
 pub use error::SinkError;
 pub use file::FileSink;
-pub use names::{OutputNames, preflight};
+pub use names::{OutputNames, preflight, refuse_links_between};
 pub use publish::{Deliverable, Publication};
 pub use stdout::StdoutSink;
 

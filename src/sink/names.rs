@@ -93,6 +93,21 @@ pub(super) fn with(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Refuses a folder between `base` and the output that is a link: a relative path is to stay inside `base`.
+pub fn refuse_links_between(disk: &dyn Disk, base: &Path, names: &OutputNames) -> Result<(), SinkError> {
+    let Ok(below) = names.dir().strip_prefix(base) else { return Ok(()) };
+    let mut folder = base.to_owned();
+    for part in below.components() {
+        folder.push(part);
+        let facts = disk.facts(&folder).map_err(|error| SinkError::unusable(&folder, error.to_string()))?;
+        if facts.is_some_and(|facts| facts.kind == FileKind::Link) {
+            let why = "it is a link, and an output stays inside output.dir; write the path that it leads to";
+            return Err(SinkError::unusable(&folder, why));
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn dir_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }

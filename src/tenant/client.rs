@@ -4,11 +4,14 @@
 //! credentials go to their own origins only: every URL is built here from the configured ones, none is taken from an
 //! answer.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::error::{CallFault, Sent};
 use super::excerpt::{Mask, escape};
@@ -22,6 +25,9 @@ use crate::transport::{Answer, Body, HeaderText, HttpClient, Method, Request};
 
 /// JSON answers are small; one that is larger than this is of the wrong kind.
 const MAX_JSON: usize = 1 << 20;
+
+/// So many tokens are remembered for masking: an old one may still be echoed a renewal or two later.
+const MAX_ISSUED: usize = 8;
 
 /// How the client shows the token endpoint who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +62,32 @@ pub struct TenantSettings {
     pub credentials: Credentials,
     /// For dates in answers that bring none of their own.
     pub clock: WallClock,
+    /// What the tenant gave out, to be masked where it comes back.
+    pub issued: Issued,
+}
+
+/// The newest tokens that a tenant gave out, access and refresh tokens alike. Clones share them.
+#[derive(Clone, Default)]
+pub struct Issued(Arc<Mutex<VecDeque<Secret>>>);
+
+impl Issued {
+    fn note(&self, answer: &TokenAnswer) {
+        let mut issued = self.0.lock();
+        issued.extend([Some(answer.access_token.clone()), answer.refresh_token.clone()].into_iter().flatten());
+        while issued.len() > MAX_ISSUED {
+            issued.pop_front();
+        }
+    }
+
+    fn hidden_by(&self, mask: &Mask) -> Mask {
+        self.0.lock().iter().fold(mask.clone(), |mask, secret| mask.and(secret.expose()))
+    }
+}
+
+impl std::fmt::Debug for Issued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Issued")
+    }
 }
 
 /// What every call with a token needs.
@@ -119,7 +151,7 @@ impl TenantClient {
         let mut headers =
             vec![("Content-Type", HeaderText::fixed("application/x-www-form-urlencoded")), accept("application/json")];
         let mut form = form_urlencoded::Serializer::new(String::new());
-        let mut mask = self.mask.clone();
+        let mut mask = self.settings.issued.hidden_by(&self.mask);
         match grant {
             Grant::ClientCredentials => form.append_pair("grant_type", "client_credentials"),
             Grant::Refresh(refresh_token) => {
@@ -147,7 +179,12 @@ impl TenantClient {
         };
         let answer = send(&self.token_http, request, "the token request", &mask).await?;
         let (body, _) = self.small_body(Expecting::Token, answer, "the token request", throttled, &mask).await?;
-        json::token(&body).ok_or_else(|| wrong_kind("the token answer can't be read", &body, &mask))
+        let answer = json::token(&body).ok_or_else(|| {
+            let message = format!("the token answer can't be read{}", shown(Expecting::Token, &body, &mask));
+            CallFault::answered(Outcome::WrongKind, message)
+        })?;
+        self.settings.issued.note(&answer);
+        Ok(answer)
     }
 
     /// Submits a query.
@@ -155,7 +192,7 @@ impl TenantClient {
     /// # Errors
     /// Where it was not accepted, or its acceptance not seen; [`CallFault::sent`] tells which.
     pub async fn submit(&self, call: Call<'_>, query: &QueryBody) -> Result<QueryId, CallFault> {
-        let mask = self.mask.and(call.token.value.expose());
+        let mask = self.settings.issued.hidden_by(&self.mask).and(call.token.value.expose());
         let body = serde_json::to_vec(query).map_err(|e| CallFault::answered(Outcome::Local, e.to_string()))?;
         let request = Request {
             method: Method::Post,
@@ -177,7 +214,7 @@ impl TenantClient {
     /// # Errors
     /// Where no readable answer came.
     pub async fn status(&self, call: Call<'_>, query: &QueryId) -> Result<StatusAnswer, CallFault> {
-        let mask = self.mask.and(call.token.value.expose());
+        let mask = self.settings.issued.hidden_by(&self.mask).and(call.token.value.expose());
         let request = Request {
             method: Method::Get,
             url: self.query_url(query),
@@ -225,7 +262,7 @@ impl TenantClient {
             answer.body.drain().await;
             return Ok(PageAnswer::Missing { total_count });
         }
-        let mask = self.mask.and(call.token.value.expose());
+        let mask = self.settings.issued.hidden_by(&self.mask).and(call.token.value.expose());
         let answer = self.judged(Expecting::Page, answer, &what, call.throttled, &mask).await?;
         let total_count = total_count(&answer.head);
         let link = link_hint(&answer.head);
@@ -275,17 +312,14 @@ impl TenantClient {
             ),
             (None, _) => format!("{what}: status {status}"),
         };
-        if !body.is_empty() {
-            message.push_str(": ");
-            message.push_str(&mask.excerpt(&body));
-        }
+        message.push_str(&shown(expecting, &body, mask));
         let mut fault = CallFault::answered(outcome, message);
         fault.status = Some(status);
         fault.throttle = throttle;
         if expecting == Expecting::Token
             && let Some((error, description)) = json::oauth_error(&body)
         {
-            fault.message = format!("{what}: {}", mask.text(&error));
+            fault.message = format!("{what}: status {status}: {}", mask.text(&error));
             if let Some(description) = description {
                 fault.message = format!("{}: {}", fault.message, mask.text(&description));
             }
@@ -344,6 +378,18 @@ fn accept(kind: &'static str) -> Header {
     ("Accept", HeaderText::fixed(kind))
 }
 
+/// The start of a body for a message, where there is one. What a token endpoint sends may hold tokens that nobody knows
+/// yet and so nobody can mask: then its text is not shown at all.
+fn shown(expecting: Expecting, body: &[u8], mask: &Mask) -> String {
+    if body.is_empty() {
+        return String::new();
+    }
+    if expecting == Expecting::Token && body.to_ascii_lowercase().windows(5).any(|word| word == b"token") {
+        return format!(": its {} bytes are not shown, since they may hold a token", body.len());
+    }
+    format!(": {}", mask.excerpt(body))
+}
+
 fn wrong_kind(what: &str, body: &[u8], mask: &Mask) -> CallFault {
     let mut fault = CallFault::answered(Outcome::WrongKind, format!("{what}: {}", mask.excerpt(body)));
     fault.sent = Sent::Answered;
@@ -398,7 +444,7 @@ fn has_rel_next(line: &str) -> bool {
     outside.push_str(rest);
     outside.split([';', ',']).any(|parameter| {
         let Some((name, value)) = parameter.split_once('=') else { return false };
-        let relations = value.trim().trim_matches('"');
+        let relations = value.trim().trim_matches(['"', '\'']);
         name.trim().eq_ignore_ascii_case("rel")
             && relations.split_ascii_whitespace().any(|relation| relation.eq_ignore_ascii_case("next"))
     })
@@ -420,6 +466,7 @@ mod tests {
         assert_eq!(link_hint(&head(&["<https://x/?a;rel=next,b>; rel=\"prev\""])), LinkHint::NoNext);
         assert_eq!(link_hint(&head(&["<u>; rel=\"first\", <v>; rel=\"last next\""])), LinkHint::Next);
         assert_eq!(link_hint(&head(&["<u>; rel=first", "<v>; rel=next"])), LinkHint::Next);
+        assert_eq!(link_hint(&head(&["<u>; rel='next'"])), LinkHint::Next);
         assert_eq!(link_hint(&head(&[""])), LinkHint::NoNext);
     }
 

@@ -28,6 +28,11 @@ impl Mask {
             forms.push(STANDARD.encode(secret));
             forms.push(URL_SAFE_NO_PAD.encode(secret));
             forms.push(form_urlencoded::byte_serialize(secret.as_bytes()).collect());
+            forms.push(percent_encoded(secret, "0123456789ABCDEF"));
+            forms.push(percent_encoded(secret, "0123456789abcdef"));
+            forms.extend(serde_json::to_string(secret).map(|quoted| quoted.trim_matches('"').to_owned()));
+            // Some encoders of JSON escape slashes, too.
+            forms.push(secret.replace('/', "\\/"));
         }
         // The longest first, so that no part of a longer form survives the masking of a shorter one.
         forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
@@ -67,6 +72,20 @@ impl Mask {
     }
 }
 
+/// RFC 3986: all but unreserved characters.
+fn percent_encoded(text: &str, digits: &str) -> String {
+    let digit = |nibble: u8| char::from(digits.as_bytes()[usize::from(nibble)]);
+    let mut out = String::new();
+    for &byte in text.as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    out
+}
+
 /// Makes control characters visible, so that a tenant's words can't forge log lines or drive a terminal.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -95,8 +114,8 @@ mod faults {
 
     #[test]
     fn a_secret_is_masked_raw_encoded_and_at_the_cut() {
-        let mask = Mask::new(["s3cr&t"]);
-        for form in ["s3cr&t", "czNjciZ0", "s3cr%26t"] {
+        let mask = Mask::new(["s3cr&t", "a b/ö"]);
+        for form in ["s3cr&t", "czNjciZ0", "s3cr%26t", "a b/ö", "a b\\/ö", "a+b%2F%C3%B6", "a%20b%2f%c3%b6"] {
             assert!(!mask.text(&format!("you sent {form}!")).contains(form), "{form}");
         }
         let long = format!("{}s3cr&t", "x".repeat(MAX_CHARS - 3));

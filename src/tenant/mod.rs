@@ -8,7 +8,7 @@ mod error;
 mod excerpt;
 mod json;
 
-pub use client::{Call, ClientAuth, Credentials, PageAnswer, PageStream, TenantClient, TenantSettings};
+pub use client::{Call, ClientAuth, Credentials, Issued, PageAnswer, PageStream, TenantClient, TenantSettings};
 pub use error::{CallFault, Sent};
 pub use excerpt::{Mask, escape};
 pub use json::{QueryBody, QueryStatus, StatusAnswer, SubmitFilter};

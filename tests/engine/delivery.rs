@@ -246,3 +246,16 @@ fn a_report_with_a_slow_sink_does_not_hold_up_another() {
     });
     assert!(*own.kept.lock() == stand.mock.expected_csv("detail"));
 }
+
+#[test]
+fn s2_a_folder_below_the_output_folder_that_is_a_link_is_refused_before_any_query() {
+    let stand = stand(tenant_of(50)).report("output: {path: sub/calls.csv}");
+    let elsewhere = stand.folder.path().join("elsewhere");
+    std::fs::create_dir_all(&elsewhere).unwrap();
+    std::fs::create_dir_all(stand.folder.path().join("out")).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, stand.folder.path().join("out/sub")).unwrap();
+    let Ending::Failed(failure) = stand.extract() else { panic!("it went through the link") };
+    assert!(failure.message.contains("is a link"), "{failure}");
+    assert_eq!(stand.n_queries(), 0);
+    assert!(crate::support::names_in(&elsewhere).is_empty());
+}

@@ -1,6 +1,7 @@
 //! Answers that are not what was asked for: each is refused by name, tried again where that may help, and nowhere else.
 
 use bytes::Bytes;
+use cxtract::Ending;
 use cxtract::mock::{CallKind, Fault, FaultRule, Matcher};
 use cxtract::model::{FailureClass, ParkReason};
 
@@ -65,6 +66,20 @@ fn h6_a_token_answer_that_is_no_json_is_tried_again_and_then_shown() {
     stand.fails(FailureClass::Data).says(&["token", "<html>sign in"]);
     assert_eq!(stand.n_calls(CallKind::Token), TRIES);
     assert_eq!(stand.n_calls(CallKind::Submit), 0);
+}
+
+#[test]
+fn s1_what_a_token_endpoint_sends_is_not_shown_where_it_may_hold_a_token() {
+    for body in [
+        "{\"access_token\":\"canary-token\",",
+        "[{\"access_token\":\"canary-token\"}]",
+        "{\"Token\": \"canary-token\"}",
+    ] {
+        let stand = with_fault(Matcher::kind(CallKind::Token), Fault::ReplaceBody(Bytes::from(body)));
+        let Ending::Failed(failure) = stand.extract() else { panic!("a token was made of it") };
+        assert!(!failure.message.contains("canary-token"), "{failure}");
+        assert!(failure.message.contains("may hold a token"), "{failure}");
+    }
 }
 
 #[test]

@@ -168,6 +168,13 @@ fn a_single_column_is_a_report_too() {
 }
 
 #[test]
+fn an_empty_value_of_a_single_column_is_a_row() {
+    assert_eq!(delivered_of(&["a\nx\n", "a\n\n\n"]), "a\nx\n\n\n");
+    assert_eq!(delivered_of(&["a\nx\n", "a\n\n", "a\ny\n"]), "a\nx\n\ny\n");
+    assert_eq!(delivered_of(&["a\nx\n", "\n", "y\n"]), "a\nx\n\ny\n");
+}
+
+#[test]
 fn compressed_pages_may_be_chunked_or_have_a_length() {
     for chunked in [true, false] {
         report(|r| (r.chunked, r.gzip) = (chunked, true)).extract_all();
