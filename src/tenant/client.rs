@@ -16,12 +16,15 @@ use super::json::{self, QueryBody, QueryStatus, StatusAnswer};
 use crate::model::{
     AccessToken, AnswerHead, LinkHint, Outcome, PageNumber, QueryId, Secret, TransportFault, WallClock,
 };
-use crate::policy::classify::{Expecting, classify_fault, classify_head};
+use crate::policy::classify::{Expecting, classify_fault, classify_head, shown_url};
 use crate::policy::token::{Grant, TokenAnswer};
 use crate::transport::{Answer, Body, HeaderText, HttpClient, Method, Request};
 
 /// JSON answers are small; one that is larger than this is of the wrong kind.
 const MAX_JSON: usize = 1 << 20;
+
+/// A client id shorter than this is no secret, but may well be a part of words that a message needs.
+const TELLING_ID: usize = 8;
 
 /// How the client shows the token endpoint who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,9 +103,7 @@ impl TenantClient {
     /// A client that calls the API over `http` and the token endpoint, which may be reached another way, over
     /// `token_http`.
     pub fn new(http: HttpClient, token_http: HttpClient, settings: TenantSettings) -> Self {
-        let credentials = &settings.credentials;
-        let basic = basic_credentials(credentials);
-        let mask = Mask::new([credentials.client_secret.expose(), basic.as_str()]);
+        let mask = credentials_mask(&settings.credentials);
         Self { http, token_http, settings, mask }
     }
 
@@ -262,7 +263,8 @@ impl TenantClient {
             }
             _ => {}
         }
-        let led_to = answer.head.header("location").filter(|_| (300..400).contains(&status)).map(|to| mask.text(to));
+        let led_to = answer.head.header("location").filter(|_| (300..400).contains(&status));
+        let led_to = led_to.map(|to| shown_target(to, mask));
         let kind = answer.head.header("content-type").map(|kind| mask.text(kind));
         let body = answer.body.drain().await;
         let mut message = match (&led_to, outcome) {
@@ -348,6 +350,18 @@ fn wrong_kind(what: &str, body: &[u8], mask: &Mask) -> CallFault {
     let mut fault = CallFault::answered(Outcome::WrongKind, format!("{what}: {}", mask.excerpt(body)));
     fault.sent = Sent::Answered;
     fault
+}
+
+fn credentials_mask(credentials: &Credentials) -> Mask {
+    let basic = basic_credentials(credentials);
+    let id = credentials.client_id.expose();
+    let id = if id.chars().count() < TELLING_ID { "" } else { id };
+    Mask::new([credentials.client_secret.expose(), basic.as_str(), id])
+}
+
+/// A redirect's target, without what may be another party's secret. Masked before it is cut: half a secret is one too.
+fn shown_target(url: &str, mask: &Mask) -> String {
+    shown_url(&mask.text(url))
 }
 
 fn basic_credentials(credentials: &Credentials) -> String {
@@ -439,5 +453,27 @@ mod tests {
             scopes: vec![],
         };
         assert_eq!(STANDARD.decode(basic_credentials(&credentials)).unwrap(), b"a%3Ab+c:p%25%C3%B6");
+    }
+
+    #[test]
+    fn a_telling_client_id_is_masked_and_a_short_one_spoils_no_words() {
+        let mask = |id: &str| {
+            credentials_mask(&Credentials {
+                client_id: Secret::new(id),
+                client_secret: Secret::new("hush"),
+                client_auth: ClientAuth::Basic,
+                scopes: vec![],
+            })
+        };
+        assert!(!mask("7f3c-acme-reports").text("client 7f3c-acme-reports: hush").contains("7f3c"));
+        assert_eq!(mask("id").text("invalid_client hush"), "invalid_client [hidden]");
+    }
+
+    #[test]
+    fn h8_a_redirects_target_is_shown_without_user_and_query() {
+        let mask = Mask::new(["hush"]);
+        let shown = shown_target("https://me:pw@sso.example/in/hush?ticket=t0p", &mask);
+        assert!(shown.starts_with("https://sso.example/in/[hidden]"), "{shown}");
+        assert!(!shown.contains("pw") && !shown.contains("t0p"), "{shown}");
     }
 }
