@@ -305,17 +305,19 @@ impl TokenPolicy {
 
     /// Gives up once the endpoint has pushed us off, a short pause at a time, for longer than we wait for a tenant.
     fn throttled_for_long(&mut self, now: Instant, fault: &TokenFault) -> Option<Step> {
-        if !matches!(fault.outcome, Outcome::Throttled { .. }) {
+        let Outcome::Throttled { wait } = fault.outcome else {
             self.throttled_since = None;
             return None;
-        }
+        };
         let since = *self.throttled_since.get_or_insert(now);
-        if now.saturating_duration_since(since) <= self.settings.max_wait {
+        let wait = wait.unwrap_or_default();
+        if now.saturating_duration_since(since) <= self.settings.max_wait || wait > self.settings.max_wait {
             return None;
         }
         let message =
             format!("no access token: {}, again and again for longer than max_wait_for_tenant", fault.message);
         let park = Park { reason: ParkReason::TenantPause, message, until: None };
+        self.paused = Some((now + wait, park.clone()));
         Some(self.give_up(now, NoToken::Parked(park)))
     }
 
