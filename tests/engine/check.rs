@@ -3,17 +3,12 @@
 use std::time::Duration;
 
 use cxtract::Engine;
-use cxtract::mock::{CallKind, Fault, FaultRule, Matcher, MockReport, MockTenant};
+use cxtract::mock::{CallKind, Fault, Matcher, MockTenant};
 use cxtract::model::{Failure, FailureClass, TenantName};
 use tokio::time::Instant;
 
+use crate::bench::with_fault;
 use crate::support::{Stand, run};
-
-/// A tenant whose token endpoint goes wrong like that.
-fn with_fault(matcher: Matcher, fault: Fault) -> Stand {
-    let rule = FaultRule::new(matcher, fault);
-    Stand::new(MockTenant::builder().report("detail", MockReport::rows(10)).fault(rule))
-}
 
 /// Checks the tenant so many times, one after another.
 fn check(stand: &Stand, n: usize) -> Vec<Result<(), Failure>> {
