@@ -15,12 +15,16 @@ use tokio::sync::{mpsc, watch};
 use crate::actors::supervisor::SupervisorActor;
 pub use crate::actors::workshop::{Seams, SinkFactory};
 use crate::actors::workshop::{SupervisorLines, Workshop};
-use crate::actors::{Books, Cancel, DeathNotice, Extract, LineDead, Pause, Resume, Shutdown, Status, Subscribe};
+use crate::actors::{
+    Admit, Books, CallKind, Cancel, DeathNotice, Extract, LineDead, Pause, Permit, Refused, Resume, Shutdown, Status,
+    Subscribe, TenantLink,
+};
 use crate::config::{Config, ConfigErrors};
 use crate::model::{Ending, Failure, FailureClass, Outcome, Progress, ReportName, ReportState, TenantName};
 use crate::policy::backoff::{Retry, RetryBudget};
 use crate::policy::token::Grant;
 use crate::sink::Sink;
+use crate::tenant::CallFault;
 use prepare::Prepared;
 
 /// How often the supervisor itself is rebuilt before the engine gives up.
@@ -273,7 +277,8 @@ impl EngineHandle {
         let _ = self.0.workshop.files.run(|| ()).await;
     }
 
-    /// Gets a token from a tenant, past the gate, and submits nothing.
+    /// Gets a token from a tenant and submits nothing. The call goes through the tenant's gate wherever its token calls
+    /// do.
     ///
     /// # Errors
     /// Why the tenant gave none.
@@ -281,19 +286,30 @@ impl EngineHandle {
         let Some(link) = self.0.workshop.link(tenant) else {
             return Err(Failure::new(FailureClass::Local, format!("{tenant}: there is no tenant of that name")));
         };
+        let is_paced = self.0.workshop.tenant_parts.get(tenant).is_some_and(|parts| parts.paces_tokens);
         let client = link.client();
         let mut budget = RetryBudget::new(link.retry);
         loop {
-            let fault = match client.token(&Grant::ClientCredentials, &|_, _| ()).await {
-                Ok(_) => return Ok(()),
-                Err(fault) => fault,
+            let permit = if is_paced { Some(admitted(tenant, &link).await?) } else { None };
+            let throttled = |status, wait| {
+                if let Some(permit) = &permit {
+                    permit.told_to_wait(status, wait);
+                }
             };
+            let answer = client.token(&Grant::ClientCredentials, &throttled).await;
+            let (outcome, error) = match &answer {
+                Ok(_) => (Outcome::Ok, None),
+                Err(fault) => (fault.outcome, Some(fault.message.clone())),
+            };
+            if let Some(permit) = permit {
+                permit.end(outcome, error);
+            }
+            let Err(fault) = answer else { return Ok(()) };
             let is_refusal = matches!(fault.outcome, Outcome::AuthExpired | Outcome::Throttled { .. });
             match budget.after(fault.outcome, false, fastrand::f64()) {
                 Retry::After(pause) if !is_refusal => tokio::time::sleep(pause).await,
                 _ => {
-                    let class = if fault.oauth_error.is_some() { FailureClass::Auth } else { FailureClass::Denied };
-                    return Err(Failure::new(class, format!("{tenant}: {}", fault.message)));
+                    return Err(Failure::new(class_of(&fault), format!("{tenant}: {}", fault.message)));
                 }
             }
         }
@@ -333,6 +349,30 @@ impl EngineHandle {
     /// The address of [`Shutdown`].
     pub fn stopper(&self) -> Option<Recipient<Shutdown>> {
         self.0.lines.shutdown.recipient()
+    }
+}
+
+/// The right to one token call.
+async fn admitted(tenant: &TenantName, link: &TenantLink) -> Result<Permit, Failure> {
+    match link.gate.ask(Admit { call: CallKind::Token, extraction: None }).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(Refused::Parked(park))) => Err(Failure::new(FailureClass::Denied, park.message)),
+        Ok(Err(Refused::Failed(failure))) => Err(failure),
+        Err(dead) => Err(Failure::new(FailureClass::Internal, format!("{tenant}: the tenant's gate: {dead}"))),
+    }
+}
+
+/// Whose affair it is that a tenant gave no token.
+fn class_of(fault: &CallFault) -> FailureClass {
+    if fault.oauth_error.is_some() {
+        return FailureClass::Auth;
+    }
+    match (fault.outcome, fault.status) {
+        (Outcome::AuthExpired, _) | (Outcome::Permanent, Some(400 | 401 | 403)) => FailureClass::Auth,
+        // There was no answer: the way to the tenant, which begins at this machine, is what to look at.
+        (Outcome::Transient, None) | (Outcome::Local, _) => FailureClass::Local,
+        (Outcome::WrongKind | Outcome::Contract, _) => FailureClass::Data,
+        _ => FailureClass::Denied,
     }
 }
 

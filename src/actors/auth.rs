@@ -22,10 +22,13 @@ use crate::policy::token::{Grant, NoToken, Step, TokenAnswer, TokenFault, TokenP
 /// Timers are set no farther ahead than this, and set again.
 const LONGEST_TIMER: Duration = Duration::from_secs(3600);
 
+/// Called with status code and pause as soon as the head of an answer asks for one.
+pub type Throttled = Rc<dyn Fn(u16, Option<Duration>)>;
+
 /// Where tokens come from.
 pub trait TokenEndpoint {
     /// Asks for one token, once.
-    fn fetch(&self, grant: Grant) -> LocalBoxFuture<'static, Result<TokenAnswer, TokenFault>>;
+    fn fetch(&self, grant: Grant, throttled: Throttled) -> LocalBoxFuture<'static, Result<TokenAnswer, TokenFault>>;
 }
 
 /// What an auth actor is built from.
@@ -152,22 +155,24 @@ impl AuthActor {
 async fn try_once(gate: Option<Line<Admit>>, endpoint: Rc<dyn TokenEndpoint>, grant: Grant) -> Tried {
     let permit = match gate {
         Some(gate) => match admitted(&gate).await {
-            Ok(permit) => Some(permit),
+            Ok(permit) => Some(Rc::new(permit)),
             Err(why) => return Tried::NotAdmitted(why),
         },
         None => None,
     };
     let sent = Instant::now();
-    let result = endpoint.fetch(grant.clone()).await;
-    if let Some(permit) = permit {
+    let told = permit.clone();
+    let throttled: Throttled = Rc::new(move |status, wait| {
+        if let Some(permit) = &told {
+            permit.told_to_wait(status, wait);
+        }
+    });
+    let result = endpoint.fetch(grant.clone(), throttled).await;
+    // The answer is there, so nobody else holds the permit any more.
+    if let Some(permit) = permit.and_then(Rc::into_inner) {
         match &result {
             Ok(_) => permit.end(Outcome::Ok, None),
-            Err(fault) => {
-                if let Some((status, wait)) = fault.told_to_wait {
-                    permit.told_to_wait(status, wait);
-                }
-                permit.end(fault.outcome, Some(fault.message.clone()));
-            }
+            Err(fault) => permit.end(fault.outcome, Some(fault.message.clone())),
         }
     }
     match result {

@@ -170,12 +170,13 @@ mod tests {
 
             let heard = ear.heard();
             let generations: Vec<u64> = heard.iter().map(|(_, shifted)| shifted.generation).collect();
-            assert_eq!(generations, [1, 2, 3, 4, 5, 6]);
+            assert_eq!(generations, [1, 2, 3, 4, 5, 6, 7]);
             let seconds: Vec<u64> = heard.iter().map(|(at, _)| (*at - start).as_secs()).collect();
-            assert_eq!(seconds, [0, 0, 30, 30, 90, 90]);
+            assert_eq!(seconds, [0, 0, 30, 30, 90, 90, 210]);
             assert_eq!(heard[0].1.state, BreakerState::Closed);
             assert_eq!(heard[2].1.state, BreakerState::HalfOpen { probes: 1 });
             assert_eq!(heard[5].1.state, BreakerState::GivenUp { error: "status 500".to_owned() });
+            assert_eq!(heard[6].1.state, BreakerState::HalfOpen { probes: 1 }, "who comes later may probe");
             assert_eq!(n_opens.load(Ordering::Relaxed), 2);
         });
     }

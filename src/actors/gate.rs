@@ -26,6 +26,9 @@ use crate::policy::gate::{Decision, GatePolicy, GateSettings, Held, Lane, Refusa
 /// A wish for a token that was lost with a dead stage is repeated after so long.
 const TOKEN_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What a pause was asked for with, as far as that is not known.
+const TOO_MANY_REQUESTS: u16 = 429;
+
 /// Timers are set no farther ahead than this, and set again.
 const LONGEST_TIMER: Duration = Duration::from_secs(3600);
 
@@ -106,8 +109,10 @@ impl GateActor {
         if parts.careful_start {
             policy.start_carefully(now);
         }
-        if let Some(wait) = parts.stored_wait {
-            policy.go_on_waiting(now, wait);
+        let asked = parts.lines.permits.pause.left(now);
+        let status = asked.map_or(TOO_MANY_REQUESTS, |(status, _)| status);
+        if let Some(left) = parts.stored_wait.into_iter().chain(asked.map(|(_, left)| left)).max() {
+            policy.go_on_waiting(now, status, left);
         }
         Self {
             policy,

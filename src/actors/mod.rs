@@ -42,6 +42,6 @@ pub use line::{Line, LineDead};
 pub use memory::{ByteBudget, Room, Share, Slot};
 pub use page::FetchedPage;
 pub use page_fetcher::PageNewsGuard;
-pub use permit::{InFlight, Permit, PermitLines};
+pub use permit::{AskedPause, InFlight, Permit, PermitLines};
 pub use protocol::*;
 pub(crate) use tenant_stage::TenantParts;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::actors::{CallEnded, CallKind, Line, ToldToWait};
@@ -23,6 +24,30 @@ impl InFlight {
     }
 }
 
+/// No clock counts beyond any pause; nobody sits one out that is this long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// The latest pause that a tenant asked for, with its status code. Written by the permits themselves, so that neither
+/// a gate that is dead nor one that dies with the news in its mailbox makes us forget it.
+#[derive(Clone, Debug, Default)]
+pub struct AskedPause(Arc<Mutex<Option<(u16, Instant)>>>);
+
+impl AskedPause {
+    /// The status code, and what is left of the pause.
+    pub fn left(&self, now: Instant) -> Option<(u16, Duration)> {
+        let (status, until) = (*self.0.lock())?;
+        (until > now).then(|| (status, until - now))
+    }
+
+    /// Never shortens it.
+    fn asked(&self, status: u16, until: Instant) {
+        let mut asked = self.0.lock();
+        if asked.is_none_or(|(_, old)| old < until) {
+            *asked = Some((status, until));
+        }
+    }
+}
+
 /// Where a permit reports to.
 #[derive(Clone, Debug, Default)]
 pub struct PermitLines {
@@ -30,6 +55,8 @@ pub struct PermitLines {
     pub told_to_wait: Line<ToldToWait>,
     /// Ends.
     pub ended: Line<CallEnded>,
+    /// The pause that is left to a gate that comes after.
+    pub pause: AskedPause,
 }
 
 /// The right to make one call now.
@@ -86,7 +113,11 @@ impl Permit {
 
     /// Tells the gate of a pause at once, before the answer's body is read.
     pub fn told_to_wait(&self, status: u16, wait: Option<Duration>) {
-        self.lines.told_to_wait.tell(ToldToWait { status, wait, received: Instant::now() });
+        let received = Instant::now();
+        if let Some(wait) = wait {
+            self.lines.pause.asked(status, received + wait.min(LONGEST_PAUSE));
+        }
+        self.lines.told_to_wait.tell(ToldToWait { status, wait, received });
     }
 
     /// Ends the call.

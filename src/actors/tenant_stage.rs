@@ -10,12 +10,12 @@ use futures::future::LocalBoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use crate::actors::auth::{AuthActor, AuthLines, AuthParts, TokenEndpoint};
+use crate::actors::auth::{AuthActor, AuthLines, AuthParts, Throttled, TokenEndpoint};
 use crate::actors::breaker::{BreakerParts, CircuitBreakerActor};
 use crate::actors::gate::{GateActor, GateLines, GateParts, GateTallies};
 use crate::actors::{
-    Admit, BreakerShifted, InFlight, Incarnation, Line, Stage, StageDied, TenantHeld, TenantLink, TokenRenewed,
-    TokenUnavailable, TokenWanted,
+    Admit, BreakerShifted, InFlight, Incarnation, Line, PermitLines, Stage, StageDied, TenantHeld, TenantLink,
+    TokenRenewed, TokenUnavailable, TokenWanted,
 };
 use crate::config::TenantConfig;
 use crate::model::WallClock;
@@ -71,7 +71,8 @@ pub struct TenantParts {
 }
 
 impl TenantStage {
-    /// Starts the three actors on the calling arbiter. `is_again` says that calls may have gone out just before.
+    /// Starts the three actors on the calling arbiter. `before` is what they replace: calls may have gone out from it
+    /// just now, and a pause that the tenant asked it for still holds.
     pub fn start(
         parts: &TenantParts,
         dial: Arc<dyn Dial>,
@@ -79,7 +80,7 @@ impl TenantStage {
         died: Line<StageDied>,
         clock: WallClock,
         seed: u64,
-        is_again: bool,
+        before: Option<&TenantStage>,
     ) -> Self {
         let config = &parts.config;
         let admit: Line<Admit> = Line::new();
@@ -96,9 +97,11 @@ impl TenantStage {
             n_tokens: Arc::default(),
             n_breaker_opens: Arc::default(),
         };
+        let pause = before.map(|before| before.gate.permits.pause.clone()).unwrap_or_default();
+        let permits = PermitLines { pause, ..PermitLines::default() };
         let stage = Self {
             link: Arc::new(link),
-            gate: GateLines { held, ..GateLines::default() },
+            gate: GateLines { held, permits, ..GateLines::default() },
             auth: AuthLines { admit, ..AuthLines::default() },
             shifted: Line::new(),
             in_flight: InFlight::default(),
@@ -113,7 +116,7 @@ impl TenantStage {
         };
         stage.start_breaker();
         stage.start_auth(parts);
-        stage.start_gate(is_again, None);
+        stage.start_gate(before.is_some(), None);
         stage
     }
 
@@ -252,8 +255,8 @@ pub fn retry_settings(config: &TenantConfig) -> RetrySettings {
 struct TenantTokens(TenantClient);
 
 impl TokenEndpoint for TenantTokens {
-    fn fetch(&self, grant: Grant) -> LocalBoxFuture<'static, Result<TokenAnswer, TokenFault>> {
+    fn fetch(&self, grant: Grant, throttled: Throttled) -> LocalBoxFuture<'static, Result<TokenAnswer, TokenFault>> {
         let client = self.0.clone();
-        Box::pin(async move { client.token(&grant, &|_, _| ()).await.map_err(|fault| fault.into_token_fault()) })
+        Box::pin(async move { client.token(&grant, &*throttled).await.map_err(|fault| fault.into_token_fault()) })
     }
 }

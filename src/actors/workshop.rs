@@ -272,7 +272,8 @@ impl Workshop {
                 };
                 if !stages.rebuild(stage, parts, wait) {
                     stages.cut();
-                    tenants.insert(tenant.clone(), self.tenant_stage(parts, true));
+                    let anew = self.tenant_stage(parts, Some(stages));
+                    tenants.insert(tenant.clone(), anew);
                     return Err(tenant.clone());
                 }
             }
@@ -298,10 +299,10 @@ impl Workshop {
         running.report.output_file(&running.window).is_some() || !running.trace.has_written.load(Ordering::Acquire)
     }
 
-    fn tenant_stage(&self, parts: &TenantParts, is_again: bool) -> TenantStage {
+    fn tenant_stage(&self, parts: &TenantParts, before: Option<&TenantStage>) -> TenantStage {
         let seed = self.seams.seed ^ xxhash_rust::xxh3::xxh3_64(parts.config.name.as_str().as_bytes());
         let (held, died) = (self.lines.held.clone(), self.lines.died.clone());
-        TenantStage::start(parts, self.seams.dial.clone(), held, died, self.seams.clock.clone(), seed, is_again)
+        TenantStage::start(parts, self.seams.dial.clone(), held, died, self.seams.clock.clone(), seed, before)
     }
 
     /// Starts the fetcher of an arbiter.
@@ -319,7 +320,7 @@ impl Workshop {
     pub fn link(&self, tenant: &TenantName) -> Option<Arc<crate::actors::TenantLink>> {
         let parts = self.tenant_parts.get(tenant)?;
         let mut tenants = self.tenants.lock();
-        let stage = tenants.entry(tenant.clone()).or_insert_with(|| self.tenant_stage(parts, false));
+        let stage = tenants.entry(tenant.clone()).or_insert_with(|| self.tenant_stage(parts, None));
         Some(stage.link.clone())
     }
 

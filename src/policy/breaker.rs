@@ -43,7 +43,7 @@ pub enum Position {
         /// How many.
         probes: u32,
     },
-    /// None passes any more.
+    /// None passes any more; whoever asks is sent away. After a long while a probe is allowed again.
     GivenUp {
         /// The last error.
         error: String,
@@ -58,12 +58,14 @@ pub struct BreakerPolicy {
     generation: u64,
     n_failures: u32,
     n_failed_probes: u32,
+    /// When a tenant that was given up may be probed again.
+    retry_at: Option<Instant>,
 }
 
 impl BreakerPolicy {
     /// A closed breaker. A rebuilt one goes on counting generations where the one before it stopped.
     pub fn new(settings: BreakerSettings, generation: u64) -> Self {
-        Self { settings, position: Position::Closed, generation, n_failures: 0, n_failed_probes: 0 }
+        Self { settings, position: Position::Closed, generation, n_failures: 0, n_failed_probes: 0, retry_at: None }
     }
 
     /// Where it stands.
@@ -96,6 +98,8 @@ impl BreakerPolicy {
             Position::HalfOpen { .. } if failed => {
                 self.n_failed_probes += 1;
                 if self.n_failed_probes >= self.settings.max_failed_probes {
+                    // Who was waiting is sent away now. Who comes long after must not be told old news for ever.
+                    self.retry_at = Some(now + self.settings.open_for.saturating_mul(MAX_FACTOR));
                     self.shift(Position::GivenUp { error: worded(error) })
                 } else {
                     self.open(now, error)
@@ -113,8 +117,8 @@ impl BreakerPolicy {
 
     /// Takes note of the time; tells whether the breaker moved.
     pub fn tick(&mut self, now: Instant) -> bool {
-        match self.position {
-            Position::Open { until, .. } if until <= now => {
+        match self.next_tick() {
+            Some(due) if due <= now => {
                 self.shift(Position::HalfOpen { probes: self.settings.half_open_requests.max(1) })
             }
             _ => false,
@@ -125,7 +129,8 @@ impl BreakerPolicy {
     pub fn next_tick(&self) -> Option<Instant> {
         match self.position {
             Position::Open { until, .. } => Some(until),
-            _ => None,
+            Position::GivenUp { .. } => self.retry_at,
+            Position::Closed | Position::HalfOpen { .. } => None,
         }
     }
 
@@ -225,12 +230,37 @@ mod tests {
         let mut breaker = BreakerPolicy::new(settings, 0);
         let mut now = start;
         while !matches!(breaker.position(), Position::GivenUp { .. }) {
+            if let Some(due) = breaker.next_tick() {
+                now = due;
+                breaker.tick(now);
+            }
             fail(&mut breaker, now);
-            now = breaker.next_tick().unwrap_or(now);
-            breaker.tick(now);
         }
         assert_eq!(now - start, Duration::from_secs(2250));
         assert!(!breaker.saw(now, Outcome::Ok, None, breaker.generation()));
+    }
+
+    #[test]
+    fn n10_a_tenant_that_was_given_up_is_probed_again_after_four_openings_and_one_failure_gives_it_up_anew() {
+        let mut now = Instant::now();
+        let mut breaker = BreakerPolicy::new(BreakerSettings { max_failed_probes: 1, ..SETTINGS }, 0);
+        for _ in 0..3 {
+            fail(&mut breaker, now);
+        }
+        now = breaker.next_tick().unwrap();
+        breaker.tick(now);
+        for _ in 0..3 {
+            fail(&mut breaker, now);
+            assert!(matches!(breaker.position(), Position::GivenUp { .. }));
+            let due = now + 4 * SETTINGS.open_for;
+            assert!(!breaker.tick(due - Duration::from_millis(1)));
+            assert!(breaker.tick(due));
+            assert_eq!(breaker.position(), &Position::HalfOpen { probes: 1 });
+            now = due;
+        }
+        breaker.saw(now, Outcome::Ok, None, breaker.generation());
+        assert_eq!(breaker.position(), &Position::Closed);
+        assert!(breaker.next_tick().is_none());
     }
 
     #[test]

@@ -162,7 +162,7 @@ pub fn classify_fault(fault: &TransportFault) -> Outcome {
 }
 
 /// A URL without what may hold a secret: user, password, query and fragment.
-fn shown_url(url: &str) -> String {
+pub(crate) fn shown_url(url: &str) -> String {
     let (place, rest) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
     let (scheme, place) = match place.find("//") {
         Some(at) => place.split_at(at + 2),

@@ -27,9 +27,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// After a pause, a call that has been out for so long without another complaint no longer holds the next one back.
 const RAMP_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a pause was asked for with, as far as that is not known.
-const TOO_MANY_REQUESTS: u16 = 429;
-
 /// A tenant's limits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GateSettings {
@@ -155,9 +152,9 @@ impl GatePolicy {
     }
 
     /// The tenant asked an earlier gate for a pause, and so much of it is left.
-    pub fn go_on_waiting(&mut self, now: Instant, left: Duration) {
+    pub fn go_on_waiting(&mut self, now: Instant, status: u16, left: Duration) {
         let until = now + left.min(LONGEST_WAIT);
-        self.pause = Some(Pause { status: TOO_MANY_REQUESTS, until, asked_until: until });
+        self.pause = Some(Pause { status, until, asked_until: until });
         self.reopen();
     }
 

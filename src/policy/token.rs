@@ -143,6 +143,9 @@ pub struct TokenPolicy {
     renew_at: Option<Instant>,
     /// A pause of the endpoint that was too long to be sat out. Whoever asks within it must not make us call.
     paused: Option<(Instant, Park)>,
+    /// Since when the endpoint has answered nothing but that it is asked too often.
+    throttled_since: Option<Instant>,
+    /// A failure that asking again can't mend.
     failed: Option<Failure>,
 }
 
@@ -157,6 +160,7 @@ impl TokenPolicy {
             renewal: None,
             renew_at: None,
             paused: None,
+            throttled_since: None,
             failed: None,
         }
     }
@@ -217,12 +221,19 @@ impl TokenPolicy {
         self.current = Some(Current { token: token.clone(), expires_at });
         self.refresh_token = answer.refresh_token.or(self.refresh_token.take());
         self.renewal = None;
+        self.throttled_since = None;
         self.renew_at = Some(expires_at - lead);
         Step::Use(token, expires_at)
     }
 
     /// The endpoint did not give a token; `random` is from 0 to 1.
     pub fn faulted(&mut self, now: Instant, grant: &Grant, fault: &TokenFault, random: f64) -> Step {
+        if self.renewal.is_none() {
+            return Step::Nothing;
+        }
+        if let Some(step) = self.throttled_for_long(now, fault) {
+            return step;
+        }
         let Some(renewal) = &mut self.renewal else { return Step::Nothing };
         let final_for_client = fault.oauth_error.as_deref() == Some(INVALID_CLIENT);
         let refused = matches!(fault.outcome, Outcome::Permanent | Outcome::AuthExpired);
@@ -240,11 +251,11 @@ impl TokenPolicy {
             Retry::Now => self.at(now),
             Retry::After(delay) => self.at(now + delay),
             Retry::Exhausted if fault.outcome == Outcome::WrongKind => {
-                self.fail(now, Failure::new(FailureClass::Data, worded(fault)))
+                self.give_up(now, NoToken::Failed(Failure::new(FailureClass::Data, worded(fault))))
             }
-            Retry::Exhausted => self.park(now, now + self.settings.retry.max_delay, down(fault)),
+            Retry::Exhausted => self.give_up(now, NoToken::Parked(down(fault))),
             Retry::Never if fault.outcome == Outcome::Local => {
-                self.fail(now, Failure::new(FailureClass::Local, worded(fault)))
+                self.give_up(now, NoToken::Failed(Failure::new(FailureClass::Local, worded(fault))))
             }
             Retry::Never => self.fail(now, Failure::new(FailureClass::Data, worded(fault))),
         }
@@ -252,10 +263,7 @@ impl TokenPolicy {
 
     /// The gate does not let a token request pass.
     pub fn refused_by_gate(&mut self, now: Instant, refusal: NoToken) -> Step {
-        match refusal {
-            NoToken::Parked(park) => self.park(now, now + self.settings.retry.max_delay, park),
-            NoToken::Failed(failure) => self.fail(now, failure),
-        }
+        self.give_up(now, refusal)
     }
 
     fn valid(&self, now: Instant) -> Option<&Current> {
@@ -292,19 +300,47 @@ impl TokenPolicy {
         // No clock counts beyond any pause; a year is as good as anything longer.
         let until = now + wait.min(365 * LONGEST_LIFE);
         self.paused = Some((until, park.clone()));
-        self.park(now, until, park)
+        self.give_up_until(now, until, NoToken::Parked(park))
+    }
+
+    /// Gives up once the endpoint has pushed us off, a short pause at a time, for longer than we wait for a tenant.
+    fn throttled_for_long(&mut self, now: Instant, fault: &TokenFault) -> Option<Step> {
+        let Outcome::Throttled { wait } = fault.outcome else {
+            self.throttled_since = None;
+            return None;
+        };
+        let since = *self.throttled_since.get_or_insert(now);
+        let wait = wait.unwrap_or_default();
+        if now.saturating_duration_since(since) <= self.settings.max_wait || wait > self.settings.max_wait {
+            return None;
+        }
+        let message =
+            format!("no access token: {}, again and again for longer than max_wait_for_tenant", fault.message);
+        let park = Park { reason: ParkReason::TenantPause, message, until: None };
+        self.paused = Some((now + wait, park.clone()));
+        Some(self.give_up(now, NoToken::Parked(park)))
+    }
+
+    /// Gives this renewal up; whoever wants a token later begins another one.
+    fn give_up(&mut self, now: Instant, why: NoToken) -> Step {
+        self.give_up_until(now, now + self.settings.retry.max_delay, why)
     }
 
     /// Gives this renewal up. A token that still lasts is used to its end, and the endpoint asked again meanwhile.
-    fn park(&mut self, now: Instant, again: Instant, park: Park) -> Step {
-        self.renewal = None;
-        self.renew_at = None;
-        if self.valid(now).is_some() { self.at(again) } else { Step::Refuse(NoToken::Parked(park)) }
+    fn give_up_until(&mut self, now: Instant, again: Instant, why: NoToken) -> Step {
+        self.end_renewal();
+        if self.valid(now).is_some() { self.at(again) } else { Step::Refuse(why) }
     }
 
-    fn fail(&mut self, now: Instant, failure: Failure) -> Step {
+    fn end_renewal(&mut self) {
         self.renewal = None;
         self.renew_at = None;
+        self.throttled_since = None;
+    }
+
+    /// Gives up for good.
+    fn fail(&mut self, now: Instant, failure: Failure) -> Step {
+        self.end_renewal();
         self.failed = Some(failure.clone());
         if self.valid(now).is_some() { Step::Nothing } else { Step::Refuse(NoToken::Failed(failure)) }
     }

@@ -16,10 +16,11 @@ use parking_lot::Mutex;
 use super::error::{CallFault, Sent};
 use super::excerpt::{Mask, escape};
 use super::json::{self, QueryBody, QueryStatus, StatusAnswer};
+use super::link::link_hint;
 use crate::model::{
     AccessToken, AnswerHead, LinkHint, Outcome, PageNumber, QueryId, Secret, TransportFault, WallClock,
 };
-use crate::policy::classify::{Expecting, classify_fault, classify_head};
+use crate::policy::classify::{Expecting, classify_fault, classify_head, shown_url};
 use crate::policy::token::{Grant, TokenAnswer};
 use crate::transport::{Answer, Body, HeaderText, HttpClient, Method, Request};
 
@@ -28,6 +29,9 @@ const MAX_JSON: usize = 1 << 20;
 
 /// So many tokens are remembered for masking: an old one may still be echoed a renewal or two later.
 const MAX_ISSUED: usize = 8;
+
+/// A client id shorter than this is no secret, but may well be a part of words that a message needs.
+const TELLING_ID: usize = 8;
 
 /// How the client shows the token endpoint who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,9 +136,7 @@ impl TenantClient {
     /// A client that calls the API over `http` and the token endpoint, which may be reached another way, over
     /// `token_http`.
     pub fn new(http: HttpClient, token_http: HttpClient, settings: TenantSettings) -> Self {
-        let credentials = &settings.credentials;
-        let basic = basic_credentials(credentials);
-        let mask = Mask::new([credentials.client_secret.expose(), basic.as_str()]);
+        let mask = credentials_mask(&settings.credentials);
         Self { http, token_http, settings, mask }
     }
 
@@ -299,7 +301,8 @@ impl TenantClient {
             }
             _ => {}
         }
-        let led_to = answer.head.header("location").filter(|_| (300..400).contains(&status)).map(|to| mask.text(to));
+        let led_to = answer.head.header("location").filter(|_| (300..400).contains(&status));
+        let led_to = led_to.map(|to| shown_target(to, mask));
         let kind = answer.head.header("content-type").map(|kind| mask.text(kind));
         let body = answer.body.drain().await;
         let mut message = match (&led_to, outcome) {
@@ -396,6 +399,18 @@ fn wrong_kind(what: &str, body: &[u8], mask: &Mask) -> CallFault {
     fault
 }
 
+fn credentials_mask(credentials: &Credentials) -> Mask {
+    let basic = basic_credentials(credentials);
+    let id = credentials.client_id.expose();
+    let id = if id.chars().count() < TELLING_ID { "" } else { id };
+    Mask::new([credentials.client_secret.expose(), basic.as_str(), id])
+}
+
+/// A redirect's target, without what may be another party's secret. Masked before it is cut: half a secret is one too.
+fn shown_target(url: &str, mask: &Mask) -> String {
+    shown_url(&mask.text(url))
+}
+
 fn basic_credentials(credentials: &Credentials) -> String {
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let pair = format!("{}:{}", encode(credentials.client_id.expose()), encode(credentials.client_secret.expose()));
@@ -421,54 +436,9 @@ fn total_count(head: &AnswerHead) -> Option<u64> {
     head.header("x-total-count").and_then(|count| count.trim().parse().ok())
 }
 
-/// Whether `Link` (RFC 8288) names a next page. Its URL is never looked at.
-fn link_hint(head: &AnswerHead) -> LinkHint {
-    let mut hint = LinkHint::Absent;
-    for line in head.headers_named("link") {
-        hint = LinkHint::NoNext;
-        if has_rel_next(line) {
-            return LinkHint::Next;
-        }
-    }
-    hint
-}
-
-/// Looks for `rel=next` among the parameters behind each `<…>`; what stands inside the brackets doesn't count.
-fn has_rel_next(line: &str) -> bool {
-    let mut outside = String::new();
-    let mut rest = line;
-    while let Some(open) = rest.find('<') {
-        outside.push_str(&rest[..open]);
-        rest = rest[open..].find('>').map_or("", |close| &rest[open + close + 1..]);
-    }
-    outside.push_str(rest);
-    outside.split([';', ',']).any(|parameter| {
-        let Some((name, value)) = parameter.split_once('=') else { return false };
-        let relations = value.trim().trim_matches(['"', '\'']);
-        name.trim().eq_ignore_ascii_case("rel")
-            && relations.split_ascii_whitespace().any(|relation| relation.eq_ignore_ascii_case("next"))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn head(links: &[&str]) -> AnswerHead {
-        AnswerHead { status: 200, headers: links.iter().map(|l| ("link".to_owned(), (*l).to_owned())).collect() }
-    }
-
-    #[test]
-    fn only_a_next_relation_counts_and_never_the_url() {
-        assert_eq!(link_hint(&head(&[])), LinkHint::Absent);
-        assert_eq!(link_hint(&head(&["<https://x/?page=2>; rel=\"next\""])), LinkHint::Next);
-        assert_eq!(link_hint(&head(&["<https://x/?page=2>; title=\"a\"; REL=next"])), LinkHint::Next);
-        assert_eq!(link_hint(&head(&["<https://x/?a;rel=next,b>; rel=\"prev\""])), LinkHint::NoNext);
-        assert_eq!(link_hint(&head(&["<u>; rel=\"first\", <v>; rel=\"last next\""])), LinkHint::Next);
-        assert_eq!(link_hint(&head(&["<u>; rel=first", "<v>; rel=next"])), LinkHint::Next);
-        assert_eq!(link_hint(&head(&["<u>; rel='next'"])), LinkHint::Next);
-        assert_eq!(link_hint(&head(&[""])), LinkHint::NoNext);
-    }
 
     #[test]
     fn a_query_id_stays_within_its_path_segment() {
@@ -486,5 +456,27 @@ mod tests {
             scopes: vec![],
         };
         assert_eq!(STANDARD.decode(basic_credentials(&credentials)).unwrap(), b"a%3Ab+c:p%25%C3%B6");
+    }
+
+    #[test]
+    fn a_telling_client_id_is_masked_and_a_short_one_spoils_no_words() {
+        let mask = |id: &str| {
+            credentials_mask(&Credentials {
+                client_id: Secret::new(id),
+                client_secret: Secret::new("hush"),
+                client_auth: ClientAuth::Basic,
+                scopes: vec![],
+            })
+        };
+        assert!(!mask("7f3c-acme-reports").text("client 7f3c-acme-reports: hush").contains("7f3c"));
+        assert_eq!(mask("id").text("invalid_client hush"), "invalid_client [hidden]");
+    }
+
+    #[test]
+    fn h8_a_redirects_target_is_shown_without_user_and_query() {
+        let mask = Mask::new(["hush"]);
+        let shown = shown_target("https://me:pw@sso.example/in/hush?ticket=t0p", &mask);
+        assert!(shown.starts_with("https://sso.example/in/[hidden]"), "{shown}");
+        assert!(!shown.contains("pw") && !shown.contains("t0p"), "{shown}");
     }
 }

@@ -7,6 +7,7 @@ mod client;
 mod error;
 mod excerpt;
 mod json;
+mod link;
 
 pub use client::{Call, ClientAuth, Credentials, Issued, PageAnswer, PageStream, TenantClient, TenantSettings};
 pub use error::{CallFault, Sent};

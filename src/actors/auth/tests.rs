@@ -12,6 +12,9 @@ use crate::policy::token::ExpiresIn;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// What the body of a complaint takes to come.
+const BODY: Duration = Duration::from_secs(2);
+
 /// Answers from a script, after a second; then with tokens that live for an hour.
 #[derive(Clone, Default)]
 struct Scripted {
@@ -20,11 +23,15 @@ struct Scripted {
 }
 
 impl TokenEndpoint for Scripted {
-    fn fetch(&self, grant: Grant) -> LocalBoxFuture<'static, Result<TokenAnswer, TokenFault>> {
+    fn fetch(&self, grant: Grant, throttled: Throttled) -> LocalBoxFuture<'static, Result<TokenAnswer, TokenFault>> {
         self.asked.borrow_mut().push((Instant::now(), grant));
         let answer = self.script.borrow_mut().pop_front().unwrap_or_else(|| Ok(lives(3600)));
         Box::pin(async move {
             sleep(SECOND).await;
+            if let Err(TokenFault { told_to_wait: Some((status, wait)), .. }) = &answer {
+                throttled(*status, *wait);
+                sleep(BODY).await;
+            }
             answer
         })
     }
@@ -262,13 +269,17 @@ fn porter(lines: PermitLines, refuse: Option<Refused>) -> Line<Admit> {
 fn a_token_call_to_the_tenants_own_host_waits_for_the_gate_and_tells_it_of_a_pause() {
     paused(async {
         let (told, ended) = (Ear::new(), Ear::new());
-        let gate = porter(PermitLines { told_to_wait: told.line(), ended: ended.line() }, None);
+        let gate =
+            porter(PermitLines { told_to_wait: told.line(), ended: ended.line(), ..PermitLines::default() }, None);
         let wait = Outcome::Throttled { wait: Some(10 * SECOND) };
         let scene = Scene::with_gate(vec![Err(fault(wait, None))], Some(gate));
         scene.want().await;
         sleep(30 * SECOND).await;
         assert_eq!(scene.endpoint.asked.borrow()[0].0 - scene.start, 3 * SECOND);
-        assert_eq!(told.heard()[0].1.wait, Some(10 * SECOND));
+        let told = told.heard();
+        assert_eq!(told.len(), 1, "told once");
+        assert_eq!(told[0].1.wait, Some(10 * SECOND));
+        assert_eq!(told[0].0 - scene.start, 4 * SECOND, "as soon as the head is there, not its body");
         let outcomes: Vec<Outcome> = ended.heard().iter().map(|(_, ended)| ended.outcome).collect();
         assert_eq!(outcomes, [wait, Outcome::Ok]);
         assert_eq!(scene.renewed.heard().len(), 1);

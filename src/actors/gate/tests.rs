@@ -235,6 +235,40 @@ fn a_stored_pause_is_honoured_after_a_restart() {
 }
 
 #[test]
+fn a_pause_that_a_dead_gate_never_heard_of_is_honoured_by_the_next_one() {
+    paused(async {
+        // Nobody is at the end of these lines.
+        let lines = PermitLines::default();
+        let permit = Permit::new(1, CallKind::Page, None, 0, lines.clone(), &InFlight::default());
+        permit.told_to_wait(503, Some(30 * SECOND));
+        permit.told_to_wait(429, Some(10 * SECOND));
+        permit.told_to_wait(429, None);
+        let scene = Scene::with(|parts| {
+            parts.lines.permits.pause = lines.pause.clone();
+            parts.stored_wait = Some(20 * SECOND);
+        })
+        .await;
+        assert!(matches!(&scene.held.heard()[0].1.wait, Some((WaitReason::ToldToWait(503), _))));
+        let _permit = scene.page().await;
+        assert!(scene.elapsed() >= 30 * SECOND && scene.elapsed() < 31 * SECOND, "{:?}", scene.elapsed());
+    });
+}
+
+#[test]
+fn a_pause_without_end_overflows_no_clock_and_one_that_is_over_is_forgotten() {
+    paused(async {
+        let (endless, short) = (PermitLines::default(), PermitLines::default());
+        for (lines, wait) in [(&endless, Duration::MAX), (&short, SECOND)] {
+            let permit = Permit::new(1, CallKind::Page, None, 0, lines.clone(), &InFlight::default());
+            permit.told_to_wait(429, Some(wait));
+        }
+        sleep(SECOND).await;
+        assert!(endless.pause.left(Instant::now()).is_some_and(|(_, left)| left > 365 * 24 * 3600 * SECOND));
+        assert_eq!(short.pause.left(Instant::now()), None);
+    });
+}
+
+#[test]
 fn o1_calls_wait_for_a_token_that_is_asked_for_once_and_again_if_it_does_not_come() {
     paused(async {
         let scene = Scene::without_token(|_| {});

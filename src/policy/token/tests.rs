@@ -276,3 +276,61 @@ fn h6_an_endpoint_that_only_talks_nonsense_fails_and_a_distrusted_one_is_this_ma
         assert_eq!(failure.class, class);
     }
 }
+
+/// Where an endpoint that always answers so leaves a policy without a token, after how long.
+fn always(wait: Option<Duration>) -> (Duration, Step, TokenPolicy) {
+    let start = Instant::now();
+    let mut now = start;
+    let mut policy = policy();
+    let mut step = policy.wanted(now);
+    for _ in 0..10_000 {
+        step = match step {
+            Step::Fetch(grant) => policy.faulted(now, &grant, &fault(Outcome::Throttled { wait }, None), 1.0),
+            Step::At(at) => {
+                now = at;
+                policy.due(now)
+            }
+            end => return (now - start, end, policy),
+        };
+    }
+    panic!("still waiting after {:?}", now - start);
+}
+
+#[test]
+fn o2_an_endpoint_that_always_says_too_often_is_not_waited_for_longer_than_for_a_tenant() {
+    for wait in [None, Some(Duration::from_secs(60))] {
+        let (waited, end, mut policy) = always(wait);
+        let Step::Refuse(NoToken::Parked(park)) = end else { panic!("{end:?}") };
+        assert_eq!(park.reason, ParkReason::TenantPause);
+        assert!(waited > SETTINGS.max_wait && waited < SETTINGS.max_wait + 70 * SECOND, "{waited:?}");
+        let later = Instant::now() + waited + 60 * SECOND;
+        assert_eq!(policy.wanted(later), Step::Fetch(Grant::ClientCredentials), "the next wish tries anew");
+        let again = fault(Outcome::Throttled { wait }, None);
+        assert!(matches!(policy.faulted(later, &Grant::ClientCredentials, &again, 1.0), Step::At(_)), "from zero");
+    }
+}
+
+#[test]
+fn another_answer_between_two_throttles_starts_their_clock_again() {
+    let now = Instant::now();
+    let mut policy = policy();
+    policy.wanted(now);
+    let (throttle, down) = (fault(Outcome::Throttled { wait: None }, None), fault(Outcome::Transient, None));
+    let late = now + SETTINGS.max_wait + SECOND;
+    policy.faulted(now, &Grant::ClientCredentials, &throttle, 0.5);
+    policy.faulted(late - SECOND, &Grant::ClientCredentials, &down, 0.5);
+    assert!(matches!(policy.faulted(late, &Grant::ClientCredentials, &throttle, 0.5), Step::At(_)));
+}
+
+#[test]
+fn h6_after_nonsense_or_distrust_the_next_wish_for_a_token_tries_anew() {
+    for (outcome, n_tries) in [(Outcome::WrongKind, 3), (Outcome::Local, 1)] {
+        let now = Instant::now();
+        let mut policy = policy();
+        policy.wanted(now);
+        for _ in 0..n_tries {
+            policy.faulted(now, &Grant::ClientCredentials, &fault(outcome, None), 0.0);
+        }
+        assert_eq!(policy.wanted(now), Step::Fetch(Grant::ClientCredentials), "{outcome:?}");
+    }
+}
