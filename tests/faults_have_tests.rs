@@ -67,6 +67,19 @@ fn every_promise_has_a_test_that_bears_its_id() {
     assert!(missing.is_empty(), "promised in docs/FAULTS.md without a test: {missing:?}");
 }
 
+/// Rows that must stay promised: turning one to *planned* would otherwise let its tests go unnoticed.
+const PINNED: &str = "n1 n2 n3 n4 n5 n6 n7 n8 n9 n10 n11 n12 h1 h2 h3 h4 h5 h6 h7 h8 h9 h10 h11 h12 \
+                      o1 o2 o3 o4 o5 o6 o8 t1 t3 t4 t5 t6 t7 p1 p2 p3 p4 p5 p7 p8 p9 p10 p11 \
+                      c1 c3 c4 c7 c8 k3 k8 l3 f1 f3 f4 s2 s5 x1 x2 x4";
+
+#[test]
+fn no_promise_is_taken_back() {
+    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/FAULTS.md")).unwrap();
+    let promised = ids_marked("now", &document);
+    let taken_back: Vec<&str> = PINNED.split_whitespace().filter(|id| !promised.contains(*id)).collect();
+    assert!(taken_back.is_empty(), "no longer promised in docs/FAULTS.md: {taken_back:?}");
+}
+
 #[test]
 fn no_row_is_forgotten_and_none_stands_twice() {
     let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/FAULTS.md")).unwrap();

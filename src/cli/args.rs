@@ -24,8 +24,8 @@ Exit codes:
   0    all that was asked for is done
   1    some report failed for good, or a check found faults
   2    usage or configuration error, found before any request
-  75   nothing failed for good, but some report is parked: the next run goes on with it
-  130  ended by SIGINT, 143 by SIGTERM, after saving the position";
+  75   nothing failed for good, but some report is parked: the next run asks for it again
+  130  ended by SIGINT, 143 by SIGTERM, after parking: the next run asks for it again";
 
 /// What every command takes.
 #[derive(Debug, Args)]
@@ -62,7 +62,7 @@ pub(crate) enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Extract reports; goes on with what an earlier run left unfinished
+    /// Extract reports; what an earlier run left unfinished is asked for again
     Run(RunArgs),
     /// Validate the configuration and get a token from each tenant; submits nothing
     Check,
@@ -97,7 +97,7 @@ pub(crate) struct RunArgs {
     pub(crate) until: Option<String>,
     #[arg(long, value_name = "DURATION", hide = true, value_parser = not_in_this_version)]
     pub(crate) each: Option<String>,
-    /// Start again, whatever is stored
+    /// Start again, whatever is stored; this version stores nothing, so that every run does
     #[arg(long)]
     pub(crate) fresh: bool,
     /// Show queries, windows and paths; send nothing

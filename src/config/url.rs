@@ -80,11 +80,6 @@ impl BaseUrl {
         }
     }
 
-    /// Whether both have the same host and port.
-    pub fn same_host(&self, other: &Self) -> bool {
-        self.host == other.host && self.port == other.port
-    }
-
     /// The address with more path behind it; `path` begins with a slash.
     #[must_use]
     pub fn join(&self, path: &str) -> Self {

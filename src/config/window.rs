@@ -199,12 +199,6 @@ impl WindowOverrides {
 }
 
 impl WindowSpec {
-    /// Between two bounds in UTC, for configuration built in code.
-    pub fn from_to(from: &str, to: &str) -> Option<Self> {
-        let form = WindowForm::FromTo { from: Bound::parse(from)?, to: Bound::parse(to)? };
-        Some(Self { form, zone: Zone::UTC })
-    }
-
     /// Whether each extraction goes on from the last one's end.
     pub fn is_since(&self) -> bool {
         matches!(self.form, WindowForm::Since { .. })

@@ -3,7 +3,7 @@
 //! A page is described by numbers, its first record and its first odd one; a reader who knows the header turns
 //! these into a judgement. Nothing here decides what becomes of a ragged record.
 
-use crate::model::{FirstRecord, LinkHint, PageDigest, PageNumber, PageSummary};
+use crate::model::{FirstRecord, PageDigest};
 
 /// A record with another number of fields than was due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,22 +58,6 @@ impl Framed {
         let text_at = first.raw.iter().position(|b| !matches!(b, b'\n' | b'\r')).unwrap_or(0);
         let line = 1 + first.raw[..text_at].iter().filter(|&&b| b == b'\n').count() as u64;
         Some(RaggedRecord { record: 1, line, n_fields, expected })
-    }
-
-    /// The page's summary for those who do not look into records.
-    pub fn into_summary(self, number: PageNumber, link: LinkHint, total_count: Option<u64>) -> PageSummary {
-        PageSummary {
-            number,
-            n_bytes: self.n_bytes,
-            bom_len: self.bom_len,
-            n_records: self.n_records,
-            first: self.first,
-            n_fields: self.n_fields,
-            ends_with_newline: self.ends_with_newline,
-            digest: self.digest,
-            link,
-            total_count,
-        }
     }
 }
 

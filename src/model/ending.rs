@@ -69,7 +69,7 @@ pub enum ParkReason {
     Stopped,
 }
 
-/// Why a report can't go on now. Nothing is lost; the next run goes on.
+/// Why a report can't go on now. The next run asks for it again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Park {

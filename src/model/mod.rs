@@ -21,7 +21,7 @@ pub use ending::{Ending, Failure, FailureClass, Park, ParkReason};
 pub use ids::{ExtractionId, PageNumber, QueryId, ReportName, TenantName};
 pub use manifest::{CsvCounts, HttpCounts, Manifest, OutputRecord, PartRecord, Reconciliation, Verdict, WindowRecord};
 pub use outcome::Outcome;
-pub use page::{FirstRecord, LinkHint, PageDigest, PageSummary};
+pub use page::{FirstRecord, LinkHint, PageDigest};
 pub use position::{FileMark, Position};
 pub use progress::{Progress, ReportState, WaitReason};
 pub use secret::{AccessToken, Secret, TokenGeneration};

@@ -29,11 +29,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether the same request may be sent again (401 apart, which has one replay of its own).
-    pub fn may_retry(self) -> bool {
-        matches!(self, Self::Throttled { .. } | Self::Transient | Self::WrongKind)
-    }
-
     /// Whether the circuit breaker counts it as a failure of the tenant.
     pub fn counts_against_tenant(self) -> bool {
         matches!(self, Self::Transient | Self::WrongKind)

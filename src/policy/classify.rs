@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status_has_its_outcome_for_every_kind_of_call() {
+    fn h5_every_status_has_its_outcome_for_every_kind_of_call() {
         for expecting in ALL {
             for status in 100..=599 {
                 assert_eq!(outcome(expecting, &head(status, &[])), due(expecting, status), "{expecting:?} {status}");

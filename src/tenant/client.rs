@@ -360,7 +360,7 @@ impl TenantClient {
 
 async fn send(http: &HttpClient, request: Request, what: &str, mask: &Mask) -> Result<Answer, CallFault> {
     // Every call that reaches the tenant has a permit of its own, a repetition too.
-    http.send_once(request).await.map_err(|fault| {
+    http.send(request).await.map_err(|fault| {
         CallFault::transport(&fault, classify_fault(&fault), format!("{what}: {}", mask.text(&fault.to_string())))
     })
 }

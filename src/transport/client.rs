@@ -1,8 +1,9 @@
 //! Sends requests and judges heads.
 //!
 //! One client per arbiter and tenant: it holds the pools of connections and never leaves its thread. It keeps one pool
-//! for each origin. A GET that meets a connection which the peer closed while it was idle is sent once more on a fresh
-//! one; a POST never rides a pooled connection, so that staleness can't leave its outcome unknown.
+//! for each origin, and drops the pool in which a GET met a connection that the peer had closed while it was idle. It never
+//! sends anything twice: that costs a permit, which is for the caller to get. A POST never rides a pooled connection, so
+//! that staleness can't leave its outcome unknown.
 //! Any status is an answer: what it means is decided elsewhere.
 
 use std::cell::RefCell;
@@ -53,29 +54,17 @@ impl HttpClient {
         Self(Rc::new(Inner { settings: Rc::new(settings), dial, pools: RefCell::default() }))
     }
 
-    /// Sends it and waits for the head of the answer. A GET that meets a stale connection is sent once more.
+    /// Sends it, once, and waits for the head of the answer. A GET that meets a connection which the peer closed while
+    /// it was idle is a [`TransportFault::Stale`], and the next request gets a fresh connection.
     ///
     /// After `Dns`, `Connect`, `Untrusted` and `Proxy` nothing of the request was sent; after any other fault the peer
     /// may have received and acted on it.
     pub async fn send(&self, request: Request) -> Result<Answer, TransportFault> {
-        match self.attempt_once(&request).await {
-            Err(TransportFault::Stale(_)) => self.attempt_once(&request).await,
-            outcome => outcome,
-        }
-    }
-
-    /// The same without that repetition, for callers who count every request: a stale connection is a
-    /// [`TransportFault::Stale`], and the next request gets a fresh one.
-    pub async fn send_once(&self, request: Request) -> Result<Answer, TransportFault> {
-        self.attempt_once(&request).await
-    }
-
-    async fn attempt_once(&self, request: &Request) -> Result<Answer, TransportFault> {
         let target = Target::parse(&request.url)?;
         let exchange = Rc::new(Exchange::default());
         match request.method {
-            Method::Post => self.attempt(&self.unpooled(&target.origin), &target, request, &exchange).await,
-            Method::Get => match self.attempt(&self.pooled(&target.origin), &target, request, &exchange).await {
+            Method::Post => self.attempt(&self.unpooled(&target.origin), &target, &request, &exchange).await,
+            Method::Get => match self.attempt(&self.pooled(&target.origin), &target, &request, &exchange).await {
                 Err(TransportFault::NoAnswer(reason)) if exchange.is_stale() => {
                     self.repooled(&target.origin);
                     Err(TransportFault::Stale(reason))

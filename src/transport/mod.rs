@@ -3,8 +3,8 @@
 //! The HTTP library below is lenient: it ends a body that was cut short as if it were complete, and takes interim
 //! answers for final ones. So it is given a connection of our own making (the guard), which reads every head itself,
 //! turns the end of the connection into an error, and shows the library nothing but how the body is framed.
-//! No other folder uses that library. Nothing here retries (but for one free resend of a GET on a stale
-//! connection), follows redirects, keeps cookies or knows of tenants.
+//! No other folder uses that library. Nothing here retries, follows redirects, keeps cookies or knows of
+//! tenants.
 
 mod body;
 mod client;

@@ -1,45 +1,8 @@
 //! Faults of the configuration, each test named by its row in the table of faults.
 
-use std::path::{Component, Path};
+use cxtract::config::{Config, Sources};
 
-use cxtract::config::{Config, ConfigErrors, OutputSpec, Problem, Sources, WindowOverrides};
-use cxtract::model::{TenantName, Timestamp};
-use proptest::prelude::*;
-
-const GOOD: &str = r#"
-engine: {threads: 1}
-tenants:
-  acme:
-    base_url: https://acme.example.com
-    auth: {client_id: {env: ID}, client_secret: {env: SECRET}}
-    max_in_flight: 8
-reports:
-  calls:
-    tenant: acme
-    template_id: detail
-    window: {from: 2024-01-01, to: 2024-01-31}
-"#;
-
-fn load(text: &str) -> Result<Config, ConfigErrors> {
-    Config::load(&Sources::text("conf/config.yaml", text))
-}
-
-fn problems(text: &str) -> Vec<Problem> {
-    match load(text) {
-        Ok(_) => panic!("no fault found in {text}"),
-        Err(errors) => errors.0,
-    }
-}
-
-/// The faults of one key of the good configuration once it is set to `value`.
-fn set(key: &str, value: &str) -> Vec<Problem> {
-    let mut sources = Sources::text("conf/config.yaml", GOOD);
-    sources.overrides = vec![format!("{key}={value}")];
-    match Config::load(&sources) {
-        Ok(_) => panic!("{key}={value} was accepted"),
-        Err(errors) => errors.0,
-    }
-}
+use crate::support::{GOOD, load, problems, set};
 
 #[test]
 fn f1_an_impossible_value_is_refused_with_its_key_and_remedy() {
@@ -247,70 +210,6 @@ fn f1_two_reports_with_one_file_are_refused_and_windows_tell_files_apart() {
 }
 
 #[test]
-fn f3_a_secret_file_loses_one_newline_and_only_one() {
-    for (content, secret) in [
-        ("s3cret\n", "s3cret"),
-        ("s3cret\r\n", "s3cret"),
-        ("s3cret", "s3cret"),
-        ("s3cret\n\n", "s3cret\n"),
-        (" s ", " s "),
-    ] {
-        let (folder, config) = with_secret_file(content.as_bytes(), 0o600);
-        let (credentials, warnings) = config.resolve_secrets(&[TenantName::new("acme")], &environment()).unwrap();
-        assert_eq!(credentials[0].client_secret.expose(), secret);
-        assert!(warnings.is_empty());
-        drop(folder);
-    }
-}
-
-#[test]
-fn f3_a_secret_file_that_others_may_read_draws_a_warning() {
-    for mode in [0o644, 0o640, 0o604] {
-        let (_folder, config) = with_secret_file(b"canary\n", mode);
-        let (_, warnings) = config.resolve_secrets(&[TenantName::new("acme")], &environment()).unwrap();
-        assert_eq!(warnings.len(), 1, "{mode:o}");
-        assert!(warnings[0].0.contains("can be read by others") && !warnings[0].0.contains("canary"));
-    }
-}
-
-#[test]
-fn f3_an_empty_missing_or_unreadable_secret_is_refused_by_name_and_never_shown() {
-    for content in [&b""[..], b"\n", b"  \n", b"canary\xff"] {
-        let (_folder, config) = with_secret_file(content, 0o600);
-        let errors = config.resolve_secrets(&[TenantName::new("acme")], &environment()).unwrap_err();
-        assert_eq!(errors.0[0].key, "tenants.acme.auth.client_secret");
-        assert!(!errors.to_string().contains("canary"));
-    }
-    let (folder, config) = with_secret_file(b"x", 0o600);
-    std::fs::remove_file(folder.path().join("secret.txt")).unwrap();
-    let errors = config.resolve_secrets(&[TenantName::new("acme")], &[]).unwrap_err();
-    assert_eq!(errors.0.len(), 2, "the missing variable and the missing file are told together: {errors}");
-}
-
-#[test]
-fn f3_secrets_are_fetched_only_for_tenants_in_use() {
-    let config = load(GOOD).unwrap();
-    assert!(config.resolve_secrets(&[], &[]).unwrap().0.is_empty());
-    assert!(config.resolve_secrets(&[TenantName::new("acme")], &[]).is_err());
-}
-
-fn environment() -> Vec<(String, String)> {
-    vec![("ID".to_owned(), "the-id".to_owned())]
-}
-
-fn with_secret_file(content: &[u8], mode: u32) -> (tempfile::TempDir, Config) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let folder = tempfile::tempdir().unwrap();
-    let secret = folder.path().join("secret.txt");
-    std::fs::write(&secret, content).unwrap();
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).unwrap();
-    let file = folder.path().join("config.yaml");
-    std::fs::write(&file, GOOD.replace("{env: SECRET}", "{file: secret.txt}")).unwrap();
-    let config = Config::load(&Sources::file(file)).unwrap();
-    (folder, config)
-}
-
-#[test]
 fn f4_an_unquoted_number_boolean_date_or_null_is_no_text() {
     for value in ["007", "1.10", "0x1F", "1_000", "true", "False", "2024-01-31", "-5", "1e3", ".inf"] {
         for key in ["reports.calls.template_id", "reports.calls.tenant", "output.dir"] {
@@ -382,73 +281,4 @@ fn f4_a_filters_value_goes_out_as_it_was_written_or_not_at_all() {
     for value in ["007", "1.10", "1_000", "0x1F", "True", "null", "{a: 1}", "[[1]]"] {
         assert!(with(value).is_err(), "{value}");
     }
-}
-
-#[test]
-fn s2_a_name_or_path_that_could_lead_astray_is_refused() {
-    let long = "x".repeat(300);
-    for path in ["../x.csv", "a/../../x.csv", "..", "a/..", "\"a\\0b\"", "\"a\\nb\"", "dir/", long.as_str()] {
-        let problem = &set("reports.calls.output.path", path)[0];
-        assert_eq!(problem.key, "reports.calls.output.path", "{problem}");
-        assert!(!problem.to_string().contains('\0'));
-    }
-    for name in ["..", "a/b", "-a", "a b", "ä", "\"a\\u001b[31m\"", "\"\"", &long[..65]] {
-        let found = problems(&format!("tenants: {{{name}: {{mock: {{}}}}}}"));
-        assert!(found[0].found.contains("the name"), "{name}: {found:?}");
-        assert!(!found[0].to_string().contains('\u{1b}'), "control characters are escaped");
-    }
-    let absolute =
-        load(&GOOD.replace("template_id: detail", "template_id: d\n    output: {path: /data/x.csv}")).unwrap();
-    assert_eq!(file_of(&absolute, 0), Path::new("/data/x.csv"));
-}
-
-fn file_of(config: &Config, report: usize) -> std::path::PathBuf {
-    let report = &config.reports[report];
-    let window = report.resolve_window(Timestamp(0), None, &WindowOverrides::default()).unwrap().unwrap();
-    report.output_file(&window).unwrap()
-}
-
-proptest! {
-    #[test]
-    fn s2_an_accepted_relative_path_stays_inside_its_folder(path in "[a./{}\\\\reportfm~ -]{1,24}|(\\.\\./|a/|\\./|\\{from\\}){0,4}(x|\\.\\.|\\.)") {
-        prop_assume!(!path.starts_with('/'));
-        let quoted = path.replace('\'', "''");
-        let text = GOOD.replace("template_id: detail", &format!("template_id: d\n    output: {{path: '{quoted}'}}"));
-        if let Ok(config) = load(&text) {
-            if config.reports[0].output.is_stdout() {
-                return Ok(());
-            }
-            let file = file_of(&config, 0);
-            let inside = file.strip_prefix("conf/out");
-            prop_assert!(inside.is_ok(), "{path} leads to {file:?}");
-            prop_assert!(!inside.unwrap().components().any(|c| c == Component::ParentDir), "{path} leads to {file:?}");
-            prop_assert!(file.file_name().is_some());
-        }
-    }
-
-    #[test]
-    fn s2_whatever_is_in_the_file_reading_ends_and_shows_no_control_character(text in "\\PC{0,80}|[-:{}\\[\\],&*!'\"#|> \nab0-9\\\\x]{0,60}") {
-        if let Err(errors) = load(&text) {
-            prop_assert!(!errors.0.is_empty());
-            prop_assert!(!errors.to_string().chars().any(|c| c.is_control() && c != '\n'));
-        }
-    }
-
-    #[test]
-    fn f1_what_stands_under_a_secrets_key_is_never_shown(wrapped in prop::sample::select(vec![
-        "canary: 1", "{canary: x}", "[canary]", "{env: canary canary}", "{env: A, canary: B}", "{env: A, file: canary}",
-        "!canary x", "{env: [canary]}", "{file: {canary: 1}}", "{enviroment: canary}", "{env: {a: canary}}", "{canary}", "{canary: 1, canary: 2}", "{canary: &a [*a]}",
-    ]), key in prop::sample::select(vec!["client_id", "client_secret"])) {
-        let other = if key == "client_id" { "client_secret" } else { "client_id" };
-        let text = format!("tenants:\n  a:\n    base_url: https://a\n    auth:\n      {other}: x\n      {key}: {wrapped}\n");
-        let errors = load(&text).expect_err("refused").to_string();
-        prop_assert!(!errors.contains("canary"), "{errors}");
-    }
-}
-
-#[test]
-fn s2_the_command_lines_path_is_taken_as_a_shell_would_take_it() {
-    let output = OutputSpec::in_dir("conf/out").redirected(Some("../x-{from}.csv"), None).unwrap();
-    assert!(output.varies_by_window());
-    assert!(OutputSpec::in_dir("out").redirected(Some("a\0b"), None).is_err());
 }

@@ -3,3 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
 mod faults;
+mod paths;
+mod secrets;
+mod support;

@@ -90,6 +90,15 @@ fn c3_a_byte_order_mark_is_written_once_where_it_was_asked_for() {
 }
 
 #[test]
+fn c3_bytes_that_are_no_utf8_arrive_as_they_came() {
+    let page = b"a,b\n\xff,\xc3\x28\n1,\xed\xa0\x80\n".as_slice();
+    let body = Fault::ReplaceBody(Bytes::from_static(page));
+    let stand = stand(tenant_saying(&[]).fault(FaultRule::new(Matcher::page(1), body)));
+    complete(stand.extract());
+    assert!(stand.delivered() == page);
+}
+
+#[test]
 fn c4_a_header_may_be_repeated_or_missing_on_any_page() {
     assert_eq!(delivered_of(&["a,b\n1,2\n", "3,4\n", "a,b\n5,6\n", "7,8\n"]), "a,b\n1,2\n3,4\n5,6\n7,8\n");
     for header in [OnPages::First, OnPages::Every] {

@@ -62,7 +62,7 @@ fn k8_a_host_s_sink_that_dies_once_is_made_anew() {
             let seen = Seen::default();
             let given = seen.clone();
             let sink = move || Mortal { seen: given.clone(), dies_at: Some(dies_at) };
-            let endings = stand.extract_all(stand.engine().sink(VICTIM, sink));
+            let endings = stand.extract_all_without_the_victims_file(stand.engine().sink(VICTIM, sink));
             assert!(endings.iter().all(|ending| matches!(ending, Ending::Complete(_))), "{endings:?}");
             assert!(*seen.bytes.lock() == stand.expected(VICTIM), "the host's sink has something else");
             // The one that died, its successor, and the one of the run after that.
@@ -83,7 +83,7 @@ fn k3_a_host_s_sink_that_always_dies_fails_its_report_alone() {
             seen: given.clone(),
             dies_at: (n_made.fetch_add(1, Ordering::SeqCst) >= 4).then_some(u64::MAX),
         };
-        let endings = stand.extract_all(stand.engine().sink(VICTIM, sink));
+        let endings = stand.extract_all_without_the_victims_file(stand.engine().sink(VICTIM, sink));
         assert!(matches!(endings[0], Ending::Failed(_)), "{:?}", endings[0]);
         assert!(endings[1..].iter().all(|ending| matches!(ending, Ending::Complete(_))), "{endings:?}");
         assert!(*seen.bytes.lock() == stand.expected(VICTIM), "the host's sink has something else");

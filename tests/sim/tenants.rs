@@ -63,7 +63,7 @@ fn a_tenant_that_allows_just_the_configured_rate_never_complains() {
 }
 
 #[test]
-fn of_fifty_tenants_a_dead_one_holds_up_none_of_the_others() {
+fn x4_of_fifty_tenants_a_dead_one_holds_up_none_of_the_others() {
     let build = |has_dead: bool| {
         let mut world = World::new(50);
         world.tick = Duration::from_millis(20);
@@ -110,7 +110,7 @@ fn a_pause_longer_than_we_wait_parks_the_report_and_says_until_when() {
 }
 
 #[test]
-fn a_pause_told_as_a_date_is_kept_though_the_tenants_clock_is_months_behind_ours() {
+fn l3_a_pause_told_as_a_date_is_kept_though_the_tenants_clock_is_months_behind_ours() {
     for form in [RetryAfter::HttpDate, RetryAfter::Rfc850, RetryAfter::Asctime] {
         // Two calls within a second are one too many: the tenant answers the second in its own form.
         let mock = mock(100).requests_per_second(1.0).retry_after(form.clone());

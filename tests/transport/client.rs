@@ -124,7 +124,8 @@ fn draining_an_error_keeps_the_connection_and_never_fails() {
 fn collecting_stops_at_its_cap() {
     run(async {
         for answer in [sized("", b"12345"), chunked("", b"12345", 2)] {
-            let server = Server::plain(vec![vec![say(answer, Then::Keep)]]).await;
+            let twice = vec![say(answer.clone(), Then::Keep), say(answer, Then::Keep)];
+            let server = Server::plain(vec![twice]).await;
             let client = client();
             let whole = client.send(Request::get(server.url("/"))).await.unwrap().body.collect(5).await.unwrap();
             assert_eq!(whole, "12345");

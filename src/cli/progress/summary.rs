@@ -112,9 +112,9 @@ fn counts(all: &[Ended]) -> String {
         .collect();
     let advice = match (n("parked"), n("failed")) {
         (0, 0) => "",
-        (_, 0) => "; run again to go on with what is parked",
+        (_, 0) => "; the next run asks again for what is parked",
         (0, _) => "; a failed report starts again on the next run",
-        _ => "; the next run goes on with what is parked and starts again what failed",
+        _ => "; the next run asks again for what is parked or failed",
     };
     format!("{}{advice}", told.join(", "))
 }
@@ -142,7 +142,7 @@ mod tests {
                 "report        outcome        rows      size      took      rate  file",
                 "interactions  complete  1,234,567  512.3 MB  2 m 40 s  3.2 MB/s  out/interactions.csv",
                 "queues        parked            -         -  2 m 40 s         -  acme is down: refused",
-                "1 complete, 1 parked; run again to go on with what is parked",
+                "1 complete, 1 parked; the next run asks again for what is parked",
             ]
         );
     }
