@@ -76,6 +76,8 @@ impl<'a> Tries<'a> {
         if fault.stale && !self.was_stale {
             // It says nothing of the tenant. The repetition asks the gate again: the tenant may have seen this one.
             self.was_stale = true;
+            self.n_sent -= 1;
+            self.context.tally.requests.fetch_sub(1, Ordering::Relaxed);
             permit.end(Outcome::Local, None);
             tokio::time::sleep(MIN_PAUSE).await;
             return Ok(());
