@@ -139,6 +139,11 @@ impl Assembly {
         Some(page)
     }
 
+    /// Whether nothing can be decided or written before that page is there.
+    pub fn is_pressing(&self, page: PageNumber) -> bool {
+        page == self.head() || self.wanted.contains(&page)
+    }
+
     /// The page was asked for.
     pub fn asked(&mut self, page: PageNumber) {
         self.wanted.remove(&page);
@@ -326,9 +331,11 @@ impl Assembly {
         }
         for (number, without_rows) in told {
             self.unjudged.remove(&number);
-            let Some(page) = self.held.get(&number) else { continue };
+            let Some(page) = self.held.get_mut(&number) else { continue };
             let total_count = page.total_count;
             let answer = if without_rows {
+                // It may be held until the page past it is there, which needs the room.
+                page.slot = None;
                 PageAnswer::NoRows { total_count }
             } else {
                 let print = PagePrint { digest: page.framed.digest, n_bytes: page.framed.n_bytes };

@@ -52,7 +52,8 @@ impl ByteBudget {
 
     /// How many extractions may fetch at once.
     pub fn n_shares(&self) -> usize {
-        usize::try_from((self.0.limit / SHARE_BYTES).max(1)).unwrap_or(usize::MAX)
+        // Half of the budget stays common: with shares alone, each extraction would fetch one page at a time.
+        usize::try_from((self.0.limit / (2 * SHARE_BYTES)).max(1)).unwrap_or(usize::MAX)
     }
 
     /// Room for `n_bytes`, if there is any now.
@@ -143,13 +144,13 @@ impl Share {
         Self { room: Arc::new(budget.take_promised(n_bytes).await), lent: Arc::default() }
     }
 
-    /// A slot for a page: from the common room, or for the page that is written next from the share.
-    pub fn slot(&self, budget: &ByteBudget, is_head: bool) -> Option<Slot> {
+    /// A slot for a page: from the common room, or for one that everything waits for from the share.
+    pub fn slot(&self, budget: &ByteBudget, is_pressing: bool) -> Option<Slot> {
         if let Some(room) = budget.try_take(budget.block_bytes() as u64) {
             return Some(Slot { _room: SlotRoom::Common(room) });
         }
         let mut lent = self.lent.lock();
-        if !is_head || *lent {
+        if !is_pressing || *lent {
             return None;
         }
         *lent = true;

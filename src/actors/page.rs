@@ -39,8 +39,8 @@ pub struct FetchedPage {
     pub link: LinkHint,
     /// What `X-Total-Count` said.
     pub total_count: Option<u64>,
-    /// Its room in memory; goes when the page is written.
-    pub slot: Slot,
+    /// Its room in memory; goes when the page is written, or found to have no rows.
+    pub slot: Option<Slot>,
 }
 
 /// Why a body did not become a page.
@@ -101,7 +101,7 @@ pub async fn fetch_page(
                 match receive(&context, number, body).await {
                     Ok((framed, body)) => {
                         permit.end(Outcome::Ok, None);
-                        return Ok(FetchedPage { number, framed, body, link, total_count, slot });
+                        return Ok(FetchedPage { number, framed, body, link, total_count, slot: Some(slot) });
                     }
                     Err(Broken::Fault(fault)) => client.body_fault(number, &fault),
                     Err(Broken::Data(failure) | Broken::Scratch(failure)) => {

@@ -184,13 +184,13 @@ impl WriterActor {
         let last_useful = assembly.last_useful().map_or(u64::MAX, |page| page.0);
         context.last_useful.send_if_modified(|last| std::mem::replace(last, last_useful) != last_useful);
         while let Some(page) = assembly.next_to_ask() {
-            // The page that is written next has its share, also while others wait: they may be waiting for it.
-            let is_head = page == assembly.head();
-            if self.is_waiting_for_room && !is_head {
+            // What everything waits for has its share, also while other pages wait for room.
+            let is_pressing = assembly.is_pressing(page);
+            if self.is_waiting_for_room && !is_pressing {
                 return;
             }
             let freed = context.memory.freed();
-            let Some(slot) = share.slot(&context.memory, is_head) else {
+            let Some(slot) = share.slot(&context.memory, is_pressing) else {
                 if !std::mem::replace(&mut self.is_waiting_for_room, true) {
                     ctx.spawn(freed.into_actor(self).map(|(), writer, ctx| {
                         writer.is_waiting_for_room = false;

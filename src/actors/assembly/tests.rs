@@ -53,7 +53,7 @@ impl Rig {
         framer.push(text.as_bytes()).unwrap();
         let framed = framer.finish().unwrap();
         let (body, slot) = (PageBody::default(), self.slot());
-        let page = FetchedPage { number: page, framed, body, link: LinkHint::Absent, total_count: None, slot };
+        let page = FetchedPage { number: page, framed, body, link: LinkHint::Absent, total_count: None, slot: Some(slot) };
         self.assembly.fetched(page);
     }
 
