@@ -53,7 +53,8 @@ impl Rig {
         framer.push(text.as_bytes()).unwrap();
         let framed = framer.finish().unwrap();
         let (body, slot) = (PageBody::default(), self.slot());
-        let page = FetchedPage { number: page, framed, body, link: LinkHint::Absent, total_count: None, slot: Some(slot) };
+        let page =
+            FetchedPage { number: page, framed, body, link: LinkHint::Absent, total_count: None, slot: Some(slot) };
         self.assembly.fetched(page);
     }
 
@@ -162,4 +163,19 @@ fn a_page_that_equals_the_one_before_it_fails_where_none_may_repeat() {
     rig.run(&mut fastrand::Rng::with_seed(1), 0.0);
     let Some(Move::Fail(failure)) = &rig.over else { panic!("{:?}", rig.over) };
     assert!(failure.message.contains("page 3 equals"), "{}", failure.message);
+}
+
+#[test]
+fn a_page_that_claims_the_end_keeps_no_room_from_the_page_that_must_confirm_it() {
+    let mut rig = Rig::new(&["id\n1\n2\n", "id\n"]);
+    rig.ask();
+    rig.answer(PageNumber(1));
+    rig.moves();
+    let before = rig.budget.used();
+    rig.answer(PageNumber(2));
+    rig.moves();
+    assert_eq!(rig.budget.used(), before, "its slot is free again");
+    rig.ask();
+    assert_eq!(rig.open, [PageNumber(3)]);
+    assert!(!rig.assembly.is_pressing(PageNumber(3)), "it is under way");
 }
