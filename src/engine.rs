@@ -58,6 +58,9 @@ pub enum StartError {
         /// The system's words.
         why: String,
     },
+    /// A sink for a report that is not configured: its rows would go elsewhere unnoticed.
+    #[error("a sink was given for {0}, but there is no report of that name in the configuration")]
+    NoSuchReport(ReportName),
     /// There is no System on this thread.
     #[error("the engine starts inside a running actix System")]
     NoSystem,
@@ -144,6 +147,9 @@ impl EngineBuilder {
             return Err(StartError::NoSystem);
         }
         let config = self.config.unwrap_or_else(|| Config::empty(std::path::Path::new(".")));
+        if let Some((report, _)) = self.sinks.iter().find(|(report, _)| config.report(report.as_str()).is_none()) {
+            return Err(StartError::NoSuchReport(report.clone()));
+        }
         let environment = self.environment.unwrap_or_else(|| std::env::vars().collect());
         let prepared = Prepared::new(config, self.seams, &environment, self.all_tenants)?;
         let (workshop, closed) = prepared.workshop(self.sinks);

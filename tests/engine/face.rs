@@ -237,3 +237,16 @@ fn a_report_can_be_asked_for_again_after_its_failure() {
     assert_eq!(stand.n_queries(), 2);
     assert!(stand.delivered() == stand.mock.expected_csv("detail"));
 }
+
+#[test]
+fn a_sink_for_a_report_that_is_not_configured_is_refused_at_the_start() {
+    let stand = crate::bench::stand(crate::bench::tenant_of(50));
+    let started = run(async {
+        Engine::builder()
+            .config(stand.config())
+            .sink("call", || cxtract::sink::StdoutSink::over(Vec::new(), cxtract::sink::Backstage::inline()))
+            .start()
+    });
+    let Err(error) = started else { panic!("it started") };
+    assert!(error.to_string().contains("call"), "{error}");
+}
