@@ -18,7 +18,7 @@ pub enum SinkError {
         source: Arc<io::Error>,
     },
     /// What was written earlier is gone or has been changed by somebody else.
-    #[error("{place}: {why}; what was extracted so far can't be trusted, the next run starts again")]
+    #[error("{place}: {why}; what was extracted so far can't be trusted, the next run (or --fresh) starts again")]
     Lost {
         /// Which file.
         place: String,
