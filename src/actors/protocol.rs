@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::actors::{ExtractionContext, FetchedPage, PageNewsGuard, Permit, Slot};
 use crate::model::{
-    AccessToken, Ending, ExtractionId, Failure, Outcome, PageNumber, Park, Position, Progress, QueryId, ReportName,
-    TenantName, TokenGeneration, WaitReason, Window,
+    AccessToken, Asked, Ending, ExtractionId, Failure, Outcome, PageNumber, Park, Position, Progress, QueryId,
+    ReportName, TenantName, TokenGeneration, WaitReason,
 };
 
 // ---- The host and the supervisor -------------------------------------------------------------------------------
@@ -23,16 +23,16 @@ use crate::model::{
 pub struct Extract {
     /// The report's name in the configuration.
     pub report: ReportName,
-    /// Another window than the configured one.
-    pub window: Option<Window>,
+    /// Which windows.
+    pub asked: Asked,
     /// Start again, whatever is stored.
     pub fresh: bool,
 }
 
 impl Extract {
-    /// Extracts the report's configured window, going on where an earlier run stopped.
+    /// Extracts what is due of the report, going on where an earlier run stopped.
     pub fn report(name: &str) -> Self {
-        Self { report: ReportName::new(name), window: None, fresh: false }
+        Self { report: ReportName::new(name), asked: Asked::Due, fresh: false }
     }
 }
 

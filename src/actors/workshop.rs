@@ -24,13 +24,13 @@ use crate::actors::{ByteBudget, DeathNotice, Extract, ExtractionContext, FetchPa
 use crate::config::{Config, ReportConfig, WindowOverrides};
 use crate::delivery::Scratch;
 use crate::model::{
-    Disk, Ending, ExtractionId, Failure, FailureClass, Position, Progress, QueryId, ReportName, ReportState,
+    Asked, Disk, Ending, ExtractionId, Failure, FailureClass, Position, Progress, QueryId, ReportName, ReportState,
     TenantName, WallClock, Window,
 };
 use crate::sink::{
     Accounted, Backstage, FileSink, OutputNames, Sink, SinkError, StdoutSink, preflight, refuse_links_between,
 };
-use crate::state::{ExtractionKey, StoreHandle};
+use crate::state::{Checkpoint, ExtractionKey, StoreHandle};
 use crate::transport::Dial;
 
 /// Everything that touches the world outside, so that a simulation can put its own in place.
@@ -127,9 +127,9 @@ impl Workshop {
             return Err(Err(Failure::new(FailureClass::Local, message)));
         };
         let now = self.seams.clock.now();
-        let window = match order.window {
-            Some(window) => window,
-            None => match report.resolve_window(now, None, &WindowOverrides::default()) {
+        let window = match order.asked {
+            Asked::Configured(window) | Asked::Given(window) => window,
+            Asked::Due => match report.resolve_window(now, None, &WindowOverrides::default()) {
                 Ok(Some(window)) => window,
                 Ok(None) => return Err(Ok(Ending::Skipped(format!("{name}: there is nothing to ask for yet")))),
                 Err(problem) => return Err(Err(Failure::new(FailureClass::Local, problem.to_string()))),
@@ -338,7 +338,8 @@ impl Workshop {
     /// Has a position stored.
     pub fn store_position(&self, running: &Running, position: Position) {
         let key = key(running);
-        drop(self.seams.store.call(move |store| store.save_position(&key, &position, "")));
+        let checkpoint = Checkpoint { position, memo: String::new() };
+        drop(self.seams.store.call(move |store| store.save_checkpoint(&key, &checkpoint)));
     }
 
     /// Has the end of an extraction stored.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use cxtract::config::{ReportConfig, WindowOverrides};
-use cxtract::model::{ReportName, WallClock, Window};
+use cxtract::model::{Asked, ReportName, WallClock, Window};
 use cxtract::{Config, Ending, Engine, EngineHandle, Extract};
 use futures::future::join_all;
 use tokio::time::{Instant, timeout};
@@ -174,7 +174,8 @@ async fn until_the_end(
 async fn one(engine: &EngineHandle, job: &Job) -> Ended {
     let report = &job.report;
     let began = Instant::now();
-    let request = Extract { window: job.window, fresh: job.fresh, ..Extract::report(report.name.as_str()) };
+    let asked = job.window.map_or(Asked::Due, Asked::Given);
+    let request = Extract { asked, fresh: job.fresh, ..Extract::report(report.name.as_str()) };
     let ending = engine.extract_with(request).await.unwrap_or_else(Ending::Failed);
     let mut took = began.elapsed();
     let mut file = None;

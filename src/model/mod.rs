@@ -4,6 +4,7 @@
 //! library's type appears in a public signature, so that any folder may use it.
 
 mod answer;
+mod asked;
 mod disk;
 mod ending;
 mod ids;
@@ -16,6 +17,7 @@ mod secret;
 mod time;
 
 pub use answer::{AnswerHead, TransportFault};
+pub use asked::Asked;
 pub use disk::{Disk, DiskFile, FileFacts, FileId, FileKind, OpenMode};
 pub use ending::{Ending, Failure, FailureClass, Park, ParkReason};
 pub use ids::{ExtractionId, PageNumber, QueryId, ReportName, TenantName};

@@ -42,6 +42,9 @@ pub struct Position {
     pub query_id: Option<QueryId>,
     /// The first page of that part which is not in the output.
     pub next_page: PageNumber,
+    /// Pages with rows in the output.
+    #[serde(default)]
+    pub n_pages: u64,
     /// Rows in the output; the header isn't one.
     pub n_rows: u64,
     /// Where the output stands, in bytes as they are handed to the sink.
@@ -58,6 +61,7 @@ impl Position {
             part: 0,
             query_id: None,
             next_page: PageNumber::FIRST,
+            n_pages: 0,
             n_rows: 0,
             output: FileMark::START,
             sides: BTreeMap::new(),
@@ -74,7 +78,7 @@ mod tests {
         let sides = BTreeMap::from([("rejects".to_owned(), FileMark { offset: 5, crc32: 6 })]);
         let query_id = Some(QueryId::new("q-1"));
         let output = FileMark { offset: 7, crc32: u32::MAX };
-        let position = Position { part: 2, query_id, next_page: PageNumber(9), n_rows: 40, output, sides };
+        let position = Position { part: 2, query_id, next_page: PageNumber(9), n_pages: 8, n_rows: 40, output, sides };
         let stored = serde_json::to_string(&position).unwrap();
         assert_eq!(serde_json::from_str::<Position>(&stored).unwrap(), position);
     }

@@ -3,14 +3,14 @@
 //! It models a store whose acknowledged calls survive a power cut: a crash comes between two calls, never within
 //! one. Every call has a number, so that a test can let each of them fail in turn.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::model::{Position, QueryId, ReportName, ReportState, TenantName, Timestamp, WallClock};
+use crate::model::{QueryId, ReportName, ReportState, TenantName, Timestamp, WallClock};
 
-use super::{ExtractionKey, Store, StoreError, StoredExtraction, StoredQuery, TenantWait};
+use super::{Begun, Checkpoint, Claim, ExtractionKey, Store, StoreError, StoredExtraction, StoredQuery, TenantWait};
 
 /// What goes wrong at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,7 @@ struct Inner {
     extractions: HashMap<ExtractionKey, StoredExtraction>,
     watermarks: HashMap<(ReportName, TenantName), Timestamp>,
     waits: HashMap<TenantName, TenantWait>,
+    claimed: HashSet<(ReportName, TenantName)>,
     faults: BTreeMap<u64, StoreFault>,
     n_calls: u64,
     is_off: bool,
@@ -58,10 +59,12 @@ impl MemoryStore {
         inner.faults.insert(nth, fault);
     }
 
-    /// Puts the power on again. Everything acknowledged is still there; faults still to come are forgotten.
+    /// Puts the power on again. Everything acknowledged is still there; faults still to come are forgotten, and so are
+    /// claims, whose holders are gone.
     pub fn restart(&self) {
         let mut inner = self.inner.lock();
         inner.faults.clear();
+        inner.claimed.clear();
         inner.is_off = false;
     }
 
@@ -95,24 +98,80 @@ impl MemoryStore {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.call(doing, |inner| {
-            let known = inner.extractions.entry(key.clone());
-            let extraction = known.or_insert_with(|| StoredExtraction::new(key.clone(), now));
+            let extraction = inner.extractions.get_mut(key).ok_or_else(|| unknown(doing))?;
             act(extraction);
             extraction.updated_at = now;
-        })
+            Ok(())
+        })?
+    }
+
+    fn sorted(&self, doing: &str, of: impl Fn(&ExtractionKey) -> bool) -> Result<Vec<StoredExtraction>, StoreError> {
+        let wanted = |inner: &mut Inner| inner.extractions.values().filter(|known| of(&known.key)).cloned().collect();
+        let mut all: Vec<_> = self.call(doing, wanted)?;
+        all.sort_by(|a: &StoredExtraction, b| order(&a.key).cmp(&order(&b.key)));
+        Ok(all)
+    }
+}
+
+fn unknown(doing: &str) -> StoreError {
+    StoreError::failed(doing, "the extraction is not known")
+}
+
+/// Frees the claim when it is dropped.
+struct Claimed {
+    inner: Arc<Mutex<Inner>>,
+    which: (ReportName, TenantName),
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        self.inner.lock().claimed.remove(&self.which);
     }
 }
 
 impl Store for MemoryStore {
+    fn claim(&self, report: &ReportName, tenant: &TenantName) -> Result<Option<Claim>, StoreError> {
+        let which = (report.clone(), tenant.clone());
+        let is_free = self.call("claiming a report", |inner| inner.claimed.insert(which.clone()))?;
+        Ok(is_free.then(|| Claim::new(Claimed { inner: self.inner.clone(), which })))
+    }
+
     fn load(&self, key: &ExtractionKey) -> Result<Option<StoredExtraction>, StoreError> {
         self.call("looking up an extraction", |inner| inner.extractions.get(key).cloned())
     }
 
     fn list(&self) -> Result<Vec<StoredExtraction>, StoreError> {
-        let mut all: Vec<_> =
-            self.call("listing extractions", |inner| inner.extractions.values().cloned().collect())?;
-        all.sort_by(|a: &StoredExtraction, b| order(&a.key).cmp(&order(&b.key)));
-        Ok(all)
+        self.sorted("listing extractions", |_| true)
+    }
+
+    fn of_report(&self, report: &ReportName, tenant: &TenantName) -> Result<Vec<StoredExtraction>, StoreError> {
+        self.sorted("listing a report's extractions", |key| key.report == *report && key.tenant == *tenant)
+    }
+
+    fn begin(&self, key: &ExtractionKey, begun: &Begun) -> Result<(), StoreError> {
+        let fresh = StoredExtraction::new(key.clone(), begun.clone(), self.clock.now());
+        self.call("storing a beginning", |inner| drop(inner.extractions.insert(key.clone(), fresh)))
+    }
+
+    fn take_up(&self, key: &ExtractionKey) -> Result<StoredExtraction, StoreError> {
+        let mut known = None;
+        self.change("taking an extraction up again", key, |extraction| {
+            extraction.n_resumed += u64::from(extraction.has_something());
+            known = Some(extraction.clone());
+        })?;
+        known.ok_or_else(|| unknown("taking an extraction up again"))
+    }
+
+    fn begin_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError> {
+        self.change("announcing a submission", key, |extraction| {
+            extraction.submissions.insert(part);
+        })
+    }
+
+    fn drop_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError> {
+        self.change("dropping a submission", key, |extraction| {
+            extraction.submissions.remove(&part);
+        })
     }
 
     fn save_query(
@@ -123,7 +182,9 @@ impl Store for MemoryStore {
         submitted_at: Timestamp,
     ) -> Result<(), StoreError> {
         self.change("storing a query", key, |extraction| {
-            extraction.queries.insert(part, StoredQuery { id: query.clone(), submitted_at });
+            let after_loss = extraction.n_expired > 0;
+            extraction.queries.insert(part, StoredQuery { id: query.clone(), submitted_at, after_loss });
+            extraction.submissions.remove(&part);
         })
     }
 
@@ -131,19 +192,19 @@ impl Store for MemoryStore {
         &self,
         key: &ExtractionKey,
         part: u32,
-        position: Option<&Position>,
+        checkpoint: Option<&Checkpoint>,
     ) -> Result<(), StoreError> {
         self.change("dropping an expired query", key, |extraction| {
             extraction.queries.remove(&part);
-            extraction.position = position.cloned();
+            extraction.checkpoint = checkpoint.cloned();
             extraction.n_expired += 1;
         })
     }
 
-    fn save_position(&self, key: &ExtractionKey, position: &Position, memo: &str) -> Result<(), StoreError> {
+    fn save_checkpoint(&self, key: &ExtractionKey, checkpoint: &Checkpoint) -> Result<(), StoreError> {
         self.change("storing a position", key, |extraction| {
-            extraction.position = Some(position.clone());
-            extraction.memo = Some(memo.to_owned());
+            extraction.queries.retain(|part, _| *part >= checkpoint.position.part);
+            extraction.checkpoint = Some(checkpoint.clone());
         })
     }
 
@@ -154,24 +215,26 @@ impl Store for MemoryStore {
         })
     }
 
-    fn save_delivery(&self, key: &ExtractionKey, delivery: &str) -> Result<(), StoreError> {
-        self.change("storing a delivery", key, |extraction| extraction.delivery = Some(delivery.to_owned()))
+    fn save_delivery(&self, key: &ExtractionKey, delivery: &str, manifest: &str) -> Result<(), StoreError> {
+        self.change("storing a delivery", key, |extraction| {
+            extraction.delivery = Some(delivery.to_owned());
+            extraction.manifest = Some(manifest.to_owned());
+        })
     }
 
     fn complete(&self, key: &ExtractionKey, manifest: &str, watermark: Option<Timestamp>) -> Result<(), StoreError> {
+        let doing = "storing a completion";
         let now = self.clock.now();
-        self.call("storing a completion", |inner| {
-            let known = inner.extractions.entry(key.clone());
-            let extraction = known.or_insert_with(|| StoredExtraction::new(key.clone(), now));
-            extraction.state = ReportState::Complete;
-            extraction.message = None;
-            extraction.delivery = None;
-            extraction.manifest = Some(manifest.to_owned());
+        self.call(doing, |inner| {
+            let extraction = inner.extractions.get_mut(key).ok_or_else(|| unknown(doing))?;
+            extraction.completed(manifest);
             extraction.updated_at = now;
             if let Some(watermark) = watermark {
-                inner.watermarks.insert((key.report.clone(), key.tenant.clone()), watermark);
+                let kept = inner.watermarks.entry((key.report.clone(), key.tenant.clone())).or_insert(watermark);
+                *kept = watermark.max(*kept);
             }
-        })
+            Ok(())
+        })?
     }
 
     fn forget(&self, key: &ExtractionKey) -> Result<(), StoreError> {
@@ -205,7 +268,8 @@ fn order(key: &ExtractionKey) -> (&ReportName, &TenantName, Timestamp, Timestamp
 mod tests {
     use std::time::Duration;
 
-    use crate::model::{PageNumber, Window};
+    use crate::model::{PageNumber, Position, Window};
+    use crate::state::Origin;
 
     use super::*;
 
@@ -218,34 +282,48 @@ mod tests {
         ExtractionKey { report: ReportName::new(report), tenant: TenantName::new("acme"), window, hash: "h".into() }
     }
 
+    fn begun() -> Begun {
+        Begun { origin: Origin::Configured, form: "{}".into(), output: "/out/calls.csv".into() }
+    }
+
+    fn at_page(page: u64) -> Checkpoint {
+        let position = Position { next_page: PageNumber(page), ..Position::start() };
+        Checkpoint { position, memo: "memo".into() }
+    }
+
     #[test]
     fn what_was_saved_is_found_again() {
         let store = store();
         assert_eq!(store.load(&key("calls")), Ok(None));
-        let position = Position { next_page: PageNumber(3), ..Position::start() };
+        store.begin(&key("calls"), &begun()).unwrap();
+        store.begin_submission(&key("calls"), 0).unwrap();
         store.save_query(&key("calls"), 0, &QueryId::new("q1"), Timestamp(5)).unwrap();
-        store.save_position(&key("calls"), &position, "memo").unwrap();
+        store.save_checkpoint(&key("calls"), &at_page(3)).unwrap();
         store.save_state(&key("calls"), ReportState::Parked, Some("told to wait")).unwrap();
         let found = store.load(&key("calls")).unwrap().unwrap();
-        assert_eq!(found.queries[&0], StoredQuery { id: QueryId::new("q1"), submitted_at: Timestamp(5) });
-        assert_eq!((found.position, found.memo.as_deref()), (Some(position), Some("memo")));
+        let query = StoredQuery { id: QueryId::new("q1"), submitted_at: Timestamp(5), after_loss: false };
+        assert_eq!(found.queries[&0], query);
+        assert_eq!((found.checkpoint, found.submissions.len()), (Some(at_page(3)), 0));
         assert_eq!((found.state, found.updated_at), (ReportState::Parked, Timestamp(7)));
     }
 
     #[test]
-    fn an_expired_query_takes_its_position_along_and_is_counted() {
-        let store = store();
-        let (key, past) = (key("calls"), Position { next_page: PageNumber(9), ..Position::start() });
+    fn an_expired_query_takes_its_position_along_and_marks_the_next_one() {
+        let (store, key) = (store(), key("calls"));
+        store.begin(&key, &begun()).unwrap();
         store.save_query(&key, 0, &QueryId::new("q1"), Timestamp(5)).unwrap();
-        store.save_position(&key, &past, "").unwrap();
+        store.save_checkpoint(&key, &at_page(9)).unwrap();
         store.drop_expired_query(&key, 0, None).unwrap();
+        store.save_query(&key, 0, &QueryId::new("q2"), Timestamp(6)).unwrap();
         let found = store.load(&key).unwrap().unwrap();
-        assert_eq!((found.queries.len(), found.position, found.n_expired), (0, None, 1));
+        assert_eq!((found.checkpoint, found.n_expired, found.queries[&0].after_loss), (None, 1, true));
     }
 
     #[test]
     fn forgetting_an_extraction_keeps_the_watermark_and_the_others() {
         let store = store();
+        store.begin(&key("a"), &begun()).unwrap();
+        store.begin(&key("b"), &begun()).unwrap();
         store.complete(&key("b"), "{}", Some(Timestamp(99))).unwrap();
         store.save_state(&key("a"), ReportState::Queued, None).unwrap();
         let listed: Vec<_> = store.list().unwrap().into_iter().map(|e| e.key.report).collect();
@@ -270,10 +348,10 @@ mod tests {
     fn a_refused_call_changes_nothing_and_a_lost_answer_still_counts() {
         let store = store();
         store.fail_nth(0, StoreFault::Refused);
-        assert!(store.save_state(&key("a"), ReportState::Queued, None).is_err());
+        assert!(store.begin(&key("a"), &begun()).is_err());
         assert_eq!(store.load(&key("a")), Ok(None));
         store.fail_nth(0, StoreFault::PowerCutAfter);
-        assert!(store.save_state(&key("a"), ReportState::Queued, None).is_err());
+        assert!(store.begin(&key("a"), &begun()).is_err());
         assert!(store.load(&key("a")).is_err(), "the power stays off");
         store.restart();
         assert!(store.load(&key("a")).unwrap().is_some());

@@ -9,9 +9,11 @@ mod record;
 
 pub use handle::StoreHandle;
 pub use memory::{MemoryStore, StoreFault};
-pub use record::{ExtractionKey, StoredExtraction, StoredQuery, TenantWait};
+pub use record::{Begun, Checkpoint, ExtractionKey, Origin, StoredExtraction, StoredQuery, TenantWait};
 
-use crate::model::{Position, QueryId, ReportName, ReportState, TenantName, Timestamp};
+use std::any::Any;
+
+use crate::model::{QueryId, ReportName, ReportState, TenantName, Timestamp};
 
 /// Why the store did not answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,15 +41,51 @@ impl StoreError {
     }
 }
 
-/// A store of state. Each call is one transaction.
+/// The right to work on a report, until it is dropped. The system takes it back from a process that is killed.
+pub struct Claim(Box<dyn Any + Send>);
+
+impl Claim {
+    /// A claim that holds as long as `guard` lives.
+    pub fn new(guard: impl Any + Send) -> Self {
+        Self(Box::new(guard))
+    }
+}
+
+impl std::fmt::Debug for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Claim({:p})", self.0)
+    }
+}
+
+/// A store of state. Each call is one transaction; those that change an extraction fail where there is none.
 pub trait Store: Send + Sync {
+    /// Claims a report for this process; none where somebody else works on it.
+    fn claim(&self, report: &ReportName, tenant: &TenantName) -> Result<Option<Claim>, StoreError>;
+
     /// What is known of an extraction.
     fn load(&self, key: &ExtractionKey) -> Result<Option<StoredExtraction>, StoreError>;
 
     /// All extractions, by report, tenant and window.
     fn list(&self) -> Result<Vec<StoredExtraction>, StoreError>;
 
-    /// A query was accepted for that part of the extraction (0 without a split), in place of any earlier one.
+    /// The extractions of one report, by window.
+    fn of_report(&self, report: &ReportName, tenant: &TenantName) -> Result<Vec<StoredExtraction>, StoreError>;
+
+    /// An extraction begins, in place of whatever was stored under its key.
+    fn begin(&self, key: &ExtractionKey, begun: &Begun) -> Result<(), StoreError>;
+
+    /// A later run goes on with an extraction: counts that, if there is something to go on from, and answers with what
+    /// is known of it.
+    fn take_up(&self, key: &ExtractionKey) -> Result<StoredExtraction, StoreError>;
+
+    /// A query is about to be submitted for that part (0 without a split). Until one of the next two calls, nobody
+    /// knows whether the tenant has it.
+    fn begin_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError>;
+
+    /// The tenant has certainly not taken the submission.
+    fn drop_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError>;
+
+    /// A query was accepted for that part of the extraction, in place of any earlier one.
     fn save_query(
         &self,
         key: &ExtractionKey,
@@ -56,21 +94,26 @@ pub trait Store: Send + Sync {
         submitted_at: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// The query of a part has expired: forgets it, goes back to `position`, and counts the loss.
-    fn drop_expired_query(&self, key: &ExtractionKey, part: u32, position: Option<&Position>)
-    -> Result<(), StoreError>;
+    /// The query of a part has expired: forgets it, goes back to `checkpoint`, and counts the loss.
+    fn drop_expired_query(
+        &self,
+        key: &ExtractionKey,
+        part: u32,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<(), StoreError>;
 
-    /// Everything before `position` is durable. `memo` is the writer's own: what it needs to go on besides, such as
-    /// the columns and counts that the manifest will tell.
-    fn save_position(&self, key: &ExtractionKey, position: &Position, memo: &str) -> Result<(), StoreError>;
+    /// Everything before the position is durable. Queries of parts before the position's are forgotten.
+    fn save_checkpoint(&self, key: &ExtractionKey, checkpoint: &Checkpoint) -> Result<(), StoreError>;
 
     /// Where the extraction stands now, with a remark for people.
     fn save_state(&self, key: &ExtractionKey, state: ReportState, message: Option<&str>) -> Result<(), StoreError>;
 
-    /// The output is whole and about to be published; `delivery` tells how to finish that.
-    fn save_delivery(&self, key: &ExtractionKey, delivery: &str) -> Result<(), StoreError>;
+    /// The output is whole and about to be published; `delivery` tells how to finish that, `manifest` what is
+    /// published.
+    fn save_delivery(&self, key: &ExtractionKey, delivery: &str, manifest: &str) -> Result<(), StoreError>;
 
-    /// The extraction is delivered. Where a watermark is given, it becomes the report's.
+    /// The extraction is delivered: only its manifest stays of it. Where a watermark is given, it becomes the
+    /// report's, unless that is further already.
     fn complete(&self, key: &ExtractionKey, manifest: &str, watermark: Option<Timestamp>) -> Result<(), StoreError>;
 
     /// Forgets an extraction; watermarks stay.

@@ -1,6 +1,6 @@
 //! What is stored, as values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,27 @@ pub struct ExtractionKey {
     pub hash: String,
 }
 
+/// Where a window came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// It follows from the report's configuration; completed, it moves the watermark of a `since` report.
+    Configured,
+    /// Somebody asked for just that window. It never moves a watermark.
+    Given,
+}
+
+/// What is stored of an extraction before anything is asked of the tenant. It stays as it is until the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Where its window came from.
+    pub origin: Origin,
+    /// What its hash was made of: a JSON object by configuration key, so that a later change can be named.
+    pub form: String,
+    /// The file that it ends up in, `-` for standard output, empty for a host's own sink.
+    pub output: String,
+}
+
 /// A query that the tenant accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredQuery {
@@ -27,6 +48,18 @@ pub struct StoredQuery {
     pub id: QueryId,
     /// When it was submitted.
     pub submitted_at: Timestamp,
+    /// Whether that was after an earlier query of this extraction had expired. If such a one expires too, the
+    /// extraction fails.
+    pub after_loss: bool,
+}
+
+/// A position, with what the writer needs besides to go on from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Everything before it is durable.
+    pub position: Position,
+    /// The writer's own: columns, counts, finished parts.
+    pub memo: String,
 }
 
 /// What is known of one extraction.
@@ -34,18 +67,22 @@ pub struct StoredQuery {
 pub struct StoredExtraction {
     /// Which one.
     pub key: ExtractionKey,
+    /// What it began with.
+    pub begun: Begun,
     /// Where it stands.
     pub state: ReportState,
     /// A remark for people.
     pub message: Option<String>,
     /// The queries, by part.
     pub queries: BTreeMap<u32, StoredQuery>,
+    /// The parts for which a submission may be on its way to the tenant, its outcome not known.
+    pub submissions: BTreeSet<u32>,
     /// How many queries have expired on it.
     pub n_expired: u32,
-    /// Where to go on.
-    pub position: Option<Position>,
-    /// What the writer stored with the position.
-    pub memo: Option<String>,
+    /// Where to go on; none where nothing is durable yet.
+    pub checkpoint: Option<Checkpoint>,
+    /// How often a later run has gone on with it.
+    pub n_resumed: u64,
     /// How to finish a publication that was begun.
     pub delivery: Option<String>,
     /// The manifest, once it is complete.
@@ -57,21 +94,39 @@ pub struct StoredExtraction {
 }
 
 impl StoredExtraction {
-    /// An extraction that nothing is known of yet.
-    pub fn new(key: ExtractionKey, now: Timestamp) -> Self {
+    /// An extraction that has just begun.
+    pub fn new(key: ExtractionKey, begun: Begun, now: Timestamp) -> Self {
         Self {
             key,
+            begun,
             state: ReportState::Queued,
             message: None,
             queries: BTreeMap::new(),
+            submissions: BTreeSet::new(),
             n_expired: 0,
-            position: None,
-            memo: None,
+            checkpoint: None,
+            n_resumed: 0,
             delivery: None,
             manifest: None,
             created_at: now,
             updated_at: now,
         }
+    }
+
+    /// Whether a later run has anything to go on from: a query at the tenant, or a position.
+    pub fn has_something(&self) -> bool {
+        !self.queries.is_empty() || self.checkpoint.is_some() || self.delivery.is_some()
+    }
+
+    /// It is delivered: what was needed to get there is of no more use.
+    pub fn completed(&mut self, manifest: &str) {
+        self.state = ReportState::Complete;
+        self.message = None;
+        self.queries.clear();
+        self.submissions.clear();
+        self.checkpoint = None;
+        self.delivery = None;
+        self.manifest = Some(manifest.to_owned());
     }
 
     /// Whether there is something to go on with.
