@@ -177,7 +177,14 @@ fn d5_the_log_of_a_killed_process_holds_nothing_that_the_database_lacks() {
     let left = fs::read(beside(&place.path(), "-wal")).unwrap();
     let killed = Place::new();
     assert!(!is_noticed(&killed, &bytes, &content, "without its log"));
-    for log in [left.clone(), vec![0xa5; 5_000]] {
+    let flipped = (0..left.len()).filter(|at| *at < 60 || at % 97 == 0).map(|at| {
+        let mut log = left.clone();
+        log[at] ^= 1 << (at % 8);
+        log
+    });
+    let cut = (0..left.len()).step_by(500).map(|length| left[..length].to_vec());
+    for log in flipped.chain(cut).chain([left.clone(), vec![0xa5; 5_000]]) {
+        fs::write(killed.path(), &bytes).unwrap();
         fs::write(beside(&killed.path(), "-wal"), &log).unwrap();
         assert_eq!(open_and_view(&killed.path()).unwrap(), content);
     }
