@@ -175,6 +175,7 @@ fn d5_the_log_of_a_killed_process_holds_nothing_that_the_database_lacks() {
     // As a kill leaves it: nothing is closed.
     let bytes = fs::read(place.path()).unwrap();
     let left = fs::read(beside(&place.path(), "-wal")).unwrap();
+    assert!(left.len() > 4_096, "the last commit is still in it");
     let killed = Place::new();
     assert!(!is_noticed(&killed, &bytes, &content, "without its log"));
     let flipped = (0..left.len()).filter(|at| *at < 60 || at % 97 == 0).map(|at| {
