@@ -71,7 +71,7 @@ fn d5_a_flipped_bit_is_noticed_or_harmless() {
 fn d5_a_store_with_a_flipped_bit_in_its_header_is_refused_or_takes_what_is_written() {
     let (bytes, content) = sound();
     let place = Place::new();
-    for (at, bit) in (0..100).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+    for (at, bit) in (0..100).flat_map(|at| [0, 1, 7].map(|bit| (at, bit))) {
         let mut flipped = bytes.clone();
         flipped[at] ^= 1 << bit;
         let what = format!("bit {bit} of byte {at}");
