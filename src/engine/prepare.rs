@@ -175,6 +175,7 @@ fn parts_of(
             credentials,
             clock: clock.clone(),
             issued: Issued::default(),
+            skew_told: Arc::default(),
         },
         transport: transport(&remote.base_url)?,
         token_transport: transport(&auth.token_url)?,
