@@ -67,6 +67,8 @@ pub enum ParkReason {
     Busy,
     /// The engine was told to stop.
     Stopped,
+    /// The state store does not answer.
+    StateStore,
 }
 
 /// Why a report can't go on now. The next run asks for it again.

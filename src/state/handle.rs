@@ -86,10 +86,15 @@ fn carry_out(store: &dyn Store, call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{TenantName, Timestamp, WallClock};
+    use crate::model::{ReportName, ReportState, TenantName, Timestamp, WallClock, Window};
 
-    use super::super::{MemoryStore, TenantWait};
+    use super::super::{Begun, ExtractionKey, MemoryStore, Origin};
     use super::*;
+
+    fn key() -> ExtractionKey {
+        let window = Window { from: Timestamp(0), to: Timestamp(1) };
+        ExtractionKey { report: ReportName::new("r"), tenant: TenantName::new("acme"), window, hash: "h".into() }
+    }
 
     fn both() -> [(StoreHandle, MemoryStore); 2] {
         let new = || MemoryStore::new(WallClock::new(|| Timestamp(0)));
@@ -100,15 +105,16 @@ mod tests {
     #[tokio::test]
     async fn calls_are_carried_out_in_order_even_if_nobody_waits() {
         for (handle, store) in both() {
-            let acme = TenantName::new("acme");
-            for seconds in 1..=100 {
-                let acme = acme.clone();
-                let pause = std::time::Duration::from_secs(seconds);
-                let wait = TenantWait { received_at: Timestamp(0), pause };
-                drop(handle.call(move |store| store.save_tenant_wait(&acme, wait)));
+            let key = key();
+            let begun = Begun { origin: Origin::Given, form: "{}".into(), output: "-".into() };
+            let begin = key.clone();
+            drop(handle.call(move |store| store.begin(&begin, &begun)));
+            for n in 1..100 {
+                let key = key.clone();
+                drop(handle.call(move |store| store.save_state(&key, ReportState::Parked, Some(&n.to_string()))));
             }
-            let read = handle.call(move |store| store.tenant_wait(&acme)).await.unwrap().unwrap();
-            assert_eq!(read.until(), Timestamp(100_000));
+            let read = handle.call(move |store| store.load(&key)).await.unwrap().unwrap();
+            assert_eq!(read.message.as_deref(), Some("99"));
             assert_eq!(store.n_calls(), 101);
         }
     }

@@ -12,7 +12,7 @@ use actix::prelude::*;
 use cxtract::config::{Config, Sources};
 use cxtract::delivery::SimDisk;
 use cxtract::mock::{Ledger, MockTenantBuilder, SharedTenant, TenantClock, serve_connection};
-use cxtract::model::{Timestamp, WallClock};
+use cxtract::model::{BootId, MachineClock, Ticks, Timestamp, WallClock};
 use cxtract::sink::Backstage;
 use cxtract::state::{MemoryStore, StoreHandle};
 use cxtract::transport::{ByteStream, Dial, DialError};
@@ -196,6 +196,7 @@ async fn extract(world: World, disk: SimDisk, found: Arc<Mutex<Found>>) -> turmo
         disk: Arc::new(disk),
         store: StoreHandle::inline(Arc::new(MemoryStore::new(clock.clone()))),
         clock,
+        ticks: MachineClock::new(Some(BootId(1)), move || Ticks(0).plus(start.elapsed())),
         seed: world.seed,
         backstage: Backstage::inline(),
     };
