@@ -1,3 +1,5 @@
+mod shared;
+
 use std::future::Future;
 
 use tokio::time::sleep;
