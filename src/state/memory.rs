@@ -13,8 +13,8 @@ use crate::policy::gate::PaceLog;
 
 use super::pace::Kept;
 use super::{
-    Begun, Checkpoint, Claim, Complaint, ExtractionKey, Store, StoreError, StoredExtraction, StoredQuery, TenantWait,
-    Turn, TurnAsked,
+    Begun, Checkpoint, Claim, Complaint, ExtractionKey, Store, StoreError, StoredExtraction, TenantWait, Turn,
+    TurnAsked,
 };
 
 /// What goes wrong at a call.
@@ -113,7 +113,7 @@ impl MemoryStore {
     fn sorted(&self, doing: &str, of: impl Fn(&ExtractionKey) -> bool) -> Result<Vec<StoredExtraction>, StoreError> {
         let wanted = |inner: &mut Inner| inner.extractions.values().filter(|known| of(&known.key)).cloned().collect();
         let mut all: Vec<_> = self.call(doing, wanted)?;
-        all.sort_by(|a: &StoredExtraction, b| order(&a.key).cmp(&order(&b.key)));
+        all.sort_by(|a: &StoredExtraction, b| a.key.order().cmp(&b.key.order()));
         Ok(all)
     }
 }
@@ -159,12 +159,14 @@ impl Store for MemoryStore {
     }
 
     fn take_up(&self, key: &ExtractionKey) -> Result<StoredExtraction, StoreError> {
-        let mut known = None;
-        self.change("taking an extraction up again", key, |extraction| {
-            extraction.n_resumed += u64::from(extraction.has_something());
-            known = Some(extraction.clone());
-        })?;
-        known.ok_or_else(|| unknown("taking an extraction up again"))
+        let doing = "taking an extraction up again";
+        let now = self.clock.now();
+        self.call(doing, |inner| {
+            let extraction = inner.extractions.get_mut(key).ok_or_else(|| unknown(doing))?;
+            extraction.taken_up();
+            extraction.updated_at = now;
+            Ok(extraction.clone())
+        })?
     }
 
     fn begin_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError> {
@@ -186,11 +188,7 @@ impl Store for MemoryStore {
         query: &QueryId,
         submitted_at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.change("storing a query", key, |extraction| {
-            let after_loss = extraction.n_expired > 0;
-            extraction.queries.insert(part, StoredQuery { id: query.clone(), submitted_at, after_loss });
-            extraction.submissions.remove(&part);
-        })
+        self.change("storing a query", key, |extraction| extraction.submitted(part, query, submitted_at))
     }
 
     fn drop_expired_query(
@@ -199,18 +197,11 @@ impl Store for MemoryStore {
         part: u32,
         checkpoint: Option<&Checkpoint>,
     ) -> Result<(), StoreError> {
-        self.change("dropping an expired query", key, |extraction| {
-            extraction.queries.remove(&part);
-            extraction.checkpoint = checkpoint.cloned();
-            extraction.n_expired += 1;
-        })
+        self.change("dropping an expired query", key, |extraction| extraction.expired(part, checkpoint))
     }
 
     fn save_checkpoint(&self, key: &ExtractionKey, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        self.change("storing a position", key, |extraction| {
-            extraction.queries.retain(|part, _| *part >= checkpoint.position.part);
-            extraction.checkpoint = Some(checkpoint.clone());
-        })
+        self.change("storing a position", key, |extraction| extraction.reached(checkpoint))
     }
 
     fn save_state(&self, key: &ExtractionKey, state: ReportState, message: Option<&str>) -> Result<(), StoreError> {
@@ -274,14 +265,10 @@ impl Inner {
     }
 }
 
-fn order(key: &ExtractionKey) -> (&ReportName, &TenantName, Timestamp, Timestamp, &str) {
-    (&key.report, &key.tenant, key.window.from, key.window.to, &key.hash)
-}
-
 #[cfg(test)]
 mod tests {
     use crate::model::{PageNumber, Position, Window};
-    use crate::state::Origin;
+    use crate::state::{Origin, StoredQuery};
 
     use super::*;
 

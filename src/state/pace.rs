@@ -6,12 +6,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::StoreError;
 use crate::model::{MachineClock, Moment, Ticks, Timestamp, WallClock};
 use crate::policy::gate::{PaceLog, PaceRecord, PaceSettings};
 
 /// A pause that a tenant asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantWait {
     /// The status code it asked with.
     pub status: u16,
@@ -53,10 +55,13 @@ impl TenantWait {
         Self { received: now.minus(self.pause.saturating_sub(self.rest(now))), ..*self }
     }
 
-    /// The one of the two of which more is left, and never less of what was asked for than of either.
+    /// This wait or the known one, by the clocks of now: the one of which more is left, with no less asked for than in
+    /// either.
     #[must_use]
-    pub fn longer(self, other: Self, now: &Moment) -> Self {
-        let (longer, shorter) = if self.rest(now) >= other.rest(now) { (self, other) } else { (other, self) };
+    pub(super) fn or_longer(self, known: Option<Self>, now: &Moment) -> Self {
+        let new = self.by_clocks_of(now);
+        let Some(known) = known.map(|known| known.by_clocks_of(now)) else { return new };
+        let (longer, shorter) = if new.rest(now) > known.rest(now) { (new, known) } else { (known, new) };
         let missing = shorter.asked_rest(now).saturating_sub(longer.asked_rest(now));
         Self { asked: (longer.asked + missing).min(longer.pause), ..longer }
     }
@@ -96,7 +101,7 @@ pub struct Complaint {
 }
 
 /// What a store keeps of a tenant besides the moments of its last calls.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Kept {
     pub(super) record: Option<PaceRecord>,
     pub(super) wait: Option<TenantWait>,
@@ -104,13 +109,17 @@ pub(super) struct Kept {
 
 /// Where a store keeps the moments of a tenant's last calls.
 pub(super) trait Places {
+    /// Why it could not be looked up or kept.
+    type Error;
     /// What stands there.
-    fn get(&mut self, place: u64) -> Result<Option<Ticks>, StoreError>;
+    fn get(&mut self, place: u64) -> Result<Option<Ticks>, Self::Error>;
     /// Keeps a moment there.
-    fn set(&mut self, place: u64, noted: Ticks) -> Result<(), StoreError>;
+    fn set(&mut self, place: u64, noted: Ticks) -> Result<(), Self::Error>;
 }
 
 impl Places for PaceLog {
+    type Error = StoreError;
+
     fn get(&mut self, place: u64) -> Result<Option<Ticks>, StoreError> {
         Ok(PaceLog::get(self, place))
     }
@@ -123,12 +132,12 @@ impl Places for PaceLog {
 
 impl Kept {
     /// Gives a turn, or tells when to ask again.
-    pub(super) fn take_turn(
+    pub(super) fn take_turn<P: Places>(
         &mut self,
         asked: &TurnAsked,
         now: &Moment,
-        places: &mut impl Places,
-    ) -> Result<Turn, StoreError> {
+        places: &mut P,
+    ) -> Result<Turn, P::Error> {
         if let Some(wait) = &mut self.wait {
             *wait = wait.by_clocks_of(now);
             if !wait.rest(now).is_zero() {
@@ -159,9 +168,13 @@ impl Kept {
         // Calls may well have gone out since it came.
         self.record_if(|record| record.is_of(received.boot), received, pace).complained(pace, received.ticks, until);
         if let Some(new) = wait {
-            let known = self.wait.map(|known| known.by_clocks_of(received));
-            self.wait = Some(known.map_or(*new, |known| known.longer(*new, received)));
+            self.heard_of(*new, received);
         }
+    }
+
+    /// There is, or was, such a wait.
+    pub(super) fn heard_of(&mut self, wait: TenantWait, now: &Moment) {
+        self.wait = Some(wait.or_longer(self.wait, now));
     }
 
     /// The record, if it holds. One in other ticks says nothing but that there were calls, and perhaps just now.

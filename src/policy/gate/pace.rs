@@ -113,7 +113,8 @@ impl PaceRecord {
     /// [`place_before`](Self::place_before).
     pub fn free_at(&self, settings: &PaceSettings, now: Ticks, before: Option<Ticks>) -> Ticks {
         let pace = self.at(settings, now);
-        let by_log = self.place_before(settings, now).map(|_| before.unwrap_or(self.last).plus(window(pace)));
+        let by_log =
+            self.place_before(settings, now).map(|_| before.unwrap_or(self.last).min(self.last).plus(window(pace)));
         let lacking = 1.0 - self.credit.min(settings.burst());
         let by_spacing = if lacking > EPSILON { self.credit_at.plus(round_up(lacking / pace)) } else { self.credit_at };
         by_spacing.max(self.not_before).max(by_log.unwrap_or(by_spacing))
