@@ -91,9 +91,6 @@ impl SqliteStore {
                 transaction.commit()?;
                 Ok(done)
             });
-        if written.is_ok() {
-            settle(&connection);
-        }
         written.map_err(|trouble| trouble.told(doing, &self.path))
     }
 
@@ -147,11 +144,18 @@ fn whole(path: &Path) -> Result<Mutex<Connection>, Trouble> {
     let version = schema::version_of(&snapshot)?;
     let structure: String = snapshot.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if structure != "ok" {
-        return Err(Trouble::Damaged(structure.replace('\n', " ")));
+        return Err(Trouble::Damaged(structure));
     }
     schema::check(&snapshot, version)?;
     rows::check(&snapshot, version)?;
     snapshot.commit()?;
+    if connection.is_readonly("main")? {
+        return Err(match std::fs::metadata(path)?.permissions().readonly() {
+            true => Trouble::Unfit("its permissions don't let it be written"),
+            // SQLite got as far as this, so that nothing but the header keeps it from writing.
+            false => Trouble::Damaged("its header says that it can only be read".into()),
+        });
+    }
     log_ahead(&connection)?;
     if version < schema::VERSION {
         schema::migrate(&mut connection)?;
@@ -166,6 +170,9 @@ fn connect(path: &Path) -> Result<Connection, Trouble> {
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(32);
+    // Each commit moves the log into the database, where no reader holds it: what a kill leaves of the log may then be
+    // lost without loss. Emptying the log, too, would cost several times as much.
+    connection.pragma_update(None, "wal_autocheckpoint", 1)?;
     for (name, value) in
         [("foreign_keys", "ON"), ("synchronous", "FULL"), ("cell_size_check", "ON"), ("trusted_schema", "OFF")]
     {
@@ -180,18 +187,6 @@ fn log_ahead(connection: &Connection) -> Result<(), Trouble> {
         "wal" => Ok(()),
         _ => Err(Trouble::Unfit("its file system can't share memory between processes, which a write-ahead log needs")),
     }
-}
-
-/// Moves what was committed into the database and empties the log. Where somebody else is in the middle of something,
-/// the next commit does it: the log is as durable.
-fn settle(connection: &Connection) {
-    drop(connection.busy_timeout(Duration::ZERO));
-    let moved =
-        connection.prepare_cached("PRAGMA wal_checkpoint(TRUNCATE)").and_then(|mut it| it.query_row([], |_| Ok(())));
-    if let Err(error) = moved {
-        tracing::debug!(%error, "the state store's log stays for now");
-    }
-    drop(connection.busy_timeout(PATIENCE));
 }
 
 impl Store for SqliteStore {
@@ -358,4 +353,76 @@ impl SqliteStore {
 fn sorted(mut extractions: Vec<StoredExtraction>) -> Vec<StoredExtraction> {
     extractions.sort_by(|a, b| a.key.order().cmp(&b.key.order()));
     extractions
+}
+
+#[cfg(test)]
+mod tests {
+
+    use crate::model::Window;
+    use crate::state::Origin;
+
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, SqliteStore, ExtractionKey) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("state.db"), WallClock::new(|| Timestamp(7))).unwrap();
+        let window = Window { from: Timestamp(0), to: Timestamp(9) };
+        let (report, tenant) = (ReportName::new("calls"), TenantName::new("acme"));
+        let key = ExtractionKey { report, tenant, window, hash: "h".into() };
+        store.begin(&key, &Begun { origin: Origin::Given, form: "{}".into(), output: "-".into() }).unwrap();
+        (folder, store, key)
+    }
+
+    #[test]
+    fn where_there_is_no_room_nothing_changes_and_with_room_again_the_same_call_succeeds() {
+        let (_folder, store, key) = store();
+        let before = store.load(&key).unwrap();
+        let room = |pages: u32| store.connection.lock().pragma_update(None, "max_page_count", pages).unwrap();
+        room(1);
+        let large = "x".repeat(100_000);
+        let refused = store.complete(&key, &large, Some(Timestamp(5))).unwrap_err();
+        assert!(matches!(refused, StoreError::Full { .. }), "{refused}");
+        assert!(refused.to_string().contains("state.db"), "{refused}");
+        assert_eq!(store.load(&key).unwrap(), before);
+        assert_eq!(store.watermark(&key.report, &key.tenant), Ok(None));
+        room(100_000);
+        store.complete(&key, &large, Some(Timestamp(5))).unwrap();
+        assert_eq!(store.watermark(&key.report, &key.tenant), Ok(Some(Timestamp(5))));
+    }
+
+    /// How many extractions the database file holds, without its log.
+    fn n_in_file(store: &SqliteStore) -> usize {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("copy.db");
+        std::fs::copy(store.path(), &copy).unwrap();
+        SqliteStore::open(&copy, store.clock.clone()).unwrap().list().unwrap().len()
+    }
+
+    #[test]
+    fn every_commit_is_synced_and_the_database_alone_holds_it() {
+        let (_folder, store, key) = store();
+        let synchronous: u8 =
+            store.connection.lock().pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        assert_eq!(synchronous, 2, "full");
+        assert_eq!(n_in_file(&store), 1);
+        store.forget(&key).unwrap();
+        assert_eq!(n_in_file(&store), 0);
+    }
+
+    #[test]
+    fn a_reader_keeps_what_it_sees_and_holds_nobody_up() {
+        let (_folder, store, key) = store();
+        let mut reader = connect(store.path()).unwrap();
+        let reading = reader.transaction().unwrap();
+        let n_read = || reading.query_row("SELECT count(*) FROM extraction", [], |row| row.get::<_, u32>(0)).unwrap();
+        assert_eq!(n_read(), 1);
+        store.forget(&key).unwrap();
+        assert_eq!(n_read(), 1, "as it was when the reading began");
+        drop(reading);
+        let begun = Begun { origin: Origin::Given, form: "{}".into(), output: "-".into() };
+        for hash in ["i", "j"] {
+            store.begin(&ExtractionKey { hash: hash.into(), ..key.clone() }, &begun).unwrap();
+        }
+        assert_eq!(n_in_file(&store), 2, "the next commit takes along what the reader had held");
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cxtract::state::{SqliteStore, Store, StoreError};
 
-use super::support::{Place, View, fill, still, view};
+use super::support::{Place, View, complain, fill, still, view, wait};
 
 /// A filled store as bytes, and what is in it.
 fn sound() -> (Vec<u8>, View) {
@@ -66,6 +66,23 @@ fn d5_a_flipped_bit_is_noticed_or_harmless() {
         n_tried += 1;
     }
     assert!(n_tried > 1_000 && n_noticed > n_tried / 2, "{n_noticed} of {n_tried}");
+}
+
+#[test]
+fn d5_a_store_with_a_flipped_bit_in_its_header_is_refused_or_takes_what_is_written() {
+    let (bytes, content) = sound();
+    let place = Place::new();
+    for (at, bit) in (0..100).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << bit;
+        let what = format!("bit {bit} of byte {at}");
+        if !is_noticed(&place, &flipped, &content, &what) {
+            let new = wait(i64::from(i32::MAX) * 1_000, 1);
+            complain(&place.open(), new).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let (all, found, watermark, _) = content.clone();
+            assert_eq!(open_and_view(&place.path()), Ok((all, found, watermark, Some(new))), "{what}");
+        }
+    }
 }
 
 #[test]
@@ -161,7 +178,14 @@ fn d5_the_log_of_a_killed_process_holds_nothing_that_the_database_lacks() {
     let left = fs::read(beside(&place.path(), "-wal")).unwrap();
     let killed = Place::new();
     assert!(!is_noticed(&killed, &bytes, &content, "without its log"));
-    for log in [left.clone(), vec![0xa5; 5_000]] {
+    let flipped = (0..left.len()).filter(|at| *at < 60 || at % 97 == 0).map(|at| {
+        let mut log = left.clone();
+        log[at] ^= 1 << (at % 8);
+        log
+    });
+    let cut = (0..left.len()).step_by(500).map(|length| left[..length].to_vec());
+    for log in flipped.chain(cut).chain([left.clone(), vec![0xa5; 5_000]]) {
+        fs::write(killed.path(), &bytes).unwrap();
         fs::write(beside(&killed.path(), "-wal"), &log).unwrap();
         assert_eq!(open_and_view(&killed.path()).unwrap(), content);
     }

@@ -15,7 +15,7 @@ fn mode(path: &Path) -> u32 {
 fn refusal(path: &Path) -> String {
     let error = SqliteStore::open(path, still()).err().unwrap().to_string();
     assert!(error.contains(&path.display().to_string()), "{error}");
-    assert_eq!(SqliteStore::open_existing(path, still()).is_ok_and(|found| found.is_some()), false);
+    assert!(!SqliteStore::open_existing(path, still()).is_ok_and(|found| found.is_some()));
     error
 }
 

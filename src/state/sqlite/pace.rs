@@ -27,7 +27,7 @@ CREATE TABLE tenant (
     checksum INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE call (
-    tenant INTEGER NOT NULL REFERENCES tenant (number),
+    tenant INTEGER NOT NULL,
     place INTEGER NOT NULL,
     ticks INTEGER NOT NULL,
     PRIMARY KEY (tenant, place)
