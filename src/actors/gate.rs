@@ -106,6 +106,8 @@ pub struct GateActor {
     token_asked: Option<Instant>,
     /// Whether the store has been asked for a turn and has not answered yet.
     turn_asked: bool,
+    /// How late its answers have come of late.
+    turn_ahead: Duration,
     breaker_generation: u64,
     told_held: Option<(Held, Instant)>,
     timer: Option<(Instant, SpawnHandle)>,
@@ -134,6 +136,7 @@ impl GateActor {
             rejected: TokenGeneration::default(),
             token_asked: None,
             turn_asked: false,
+            turn_ahead: Duration::ZERO,
             breaker_generation: 0,
             told_held: None,
             timer: None,

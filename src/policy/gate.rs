@@ -34,6 +34,10 @@ const RAMP_PATIENCE: Duration = Duration::from_secs(5);
 /// than it allows for.
 pub const TURN_LIFE: Duration = Duration::from_millis(10);
 
+/// No turn is asked for farther ahead: a pause that another process is told of meanwhile would be broken. Tenants
+/// overlook calls that come a little after they asked for it.
+pub const MAX_AHEAD: Duration = Duration::from_millis(200);
+
 /// A pause that ends so little after the one that is known is the same, by another clock.
 const SAME_PAUSE: Duration = Duration::from_millis(10);
 

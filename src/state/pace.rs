@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::model::{MachineClock, Moment, Ticks, Timestamp, WallClock};
-use crate::policy::gate::{PaceLog, PaceRecord, PaceSettings};
+use crate::policy::gate::{MAX_AHEAD, PaceLog, PaceRecord, PaceSettings};
 
 /// A pause that a tenant asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +72,8 @@ impl TenantWait {
 pub struct TurnAsked {
     /// How fast the tenant may be called.
     pub pace: PaceSettings,
+    /// The turn is to hold for so much longer, and counts as taken so much later: for one who gets answers late.
+    pub ahead: Duration,
     /// The machine's clock, read within the transaction.
     pub clock: MachineClock,
     /// The wall clock, for waits from before the machine's start.
@@ -81,7 +83,7 @@ pub struct TurnAsked {
 /// The answer to one who asks for a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// A call may go out now, and counts as sent at that moment.
+    /// A call may go out now, and counts as sent at that moment, which may be a little before or ahead.
     Given(Ticks),
     /// Everything is used up until then.
     NotBefore(Ticks),
@@ -145,7 +147,7 @@ impl Kept {
             }
         }
         let (pace, ticks) = (&asked.pace, now.ticks);
-        let is_valid = |record: &PaceRecord| record.is_of(now.boot) && record.last() <= ticks;
+        let is_valid = |record: &PaceRecord| record.is_of(now.boot) && record.last() <= ticks.plus(MAX_AHEAD);
         let record = self.record_if(is_valid, now, pace);
         let before = match record.place_before(pace, ticks) {
             Some(place) => places.get(place)?,
@@ -156,7 +158,7 @@ impl Kept {
             return Ok(Turn::NotBefore(free_at));
         }
         let place = record.next_place();
-        let noted = record.note(pace, ticks, free_at);
+        let noted = record.note(pace, ticks.plus(asked.ahead.min(MAX_AHEAD)), free_at);
         places.set(place, noted)?;
         Ok(Turn::Given(noted))
     }

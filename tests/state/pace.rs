@@ -17,7 +17,7 @@ const DAY_MS: i64 = 86_400_000;
 /// A machine whose clocks stand where a test puts them.
 fn asked(boot: u128, ticks: i64, wall_ms: i64) -> TurnAsked {
     let clock = MachineClock::new(Some(BootId(boot)), move || Ticks(ticks));
-    TurnAsked { pace: PACE, clock, wall: WallClock::new(move || Timestamp(wall_ms)) }
+    TurnAsked { pace: PACE, ahead: Duration::ZERO, clock, wall: WallClock::new(move || Timestamp(wall_ms)) }
 }
 
 fn turn(store: &dyn Store, boot: u128, ticks: i64, wall_ms: i64) -> Turn {
@@ -54,7 +54,7 @@ fn x6_threads_with_a_handle_each_are_together_one_client() {
                 let ticking = now.clone();
                 let clock =
                     MachineClock::new(Some(BootId(1)), move || Ticks(ticking.fetch_add(7_000, Ordering::Relaxed)));
-                let asked = TurnAsked { pace: PACE, clock, wall: still() };
+                let asked = TurnAsked { pace: PACE, ahead: Duration::ZERO, clock, wall: still() };
                 scope.spawn(move || {
                     let taken = (0..150).map(|_| store.take_turn(&acme(), &asked).unwrap());
                     taken.filter_map(|turn| if let Turn::Given(at) = turn { Some(at) } else { None }).collect()
@@ -82,7 +82,7 @@ fn x6_processes_are_together_one_client() {
     if let Ok(path) = std::env::var(CHILD) {
         let store = SqliteStore::open(path.as_ref(), still()).unwrap();
         let clock = MachineClock::system();
-        let asked = TurnAsked { pace: PACE, clock: clock.clone(), wall: still() };
+        let asked = TurnAsked { pace: PACE, ahead: Duration::ZERO, clock: clock.clone(), wall: still() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         say("ready");
         std::io::stdin().read_line(&mut String::new()).unwrap();

@@ -13,8 +13,11 @@ use tokio::time::Instant;
 use super::GateActor;
 use crate::actors::Refused;
 use crate::model::{Park, ParkReason};
-use crate::policy::gate::{Held, TURN_LIFE};
+use crate::policy::gate::{Held, MAX_AHEAD, TURN_LIFE};
 use crate::state::{Complaint, StoreError, TenantWait, Turn, TurnAsked};
+
+/// What a turn in time leaves of the care that late ones made necessary.
+const AHEAD_KEPT: f64 = 0.9;
 
 impl GateActor {
     /// Asks for a turn, if that has not been done yet. Whether the answer is here already.
@@ -24,8 +27,8 @@ impl GateActor {
         }
         let tenant = self.parts.tenant.clone();
         let (clock, wall) = (self.parts.ticks.clone(), self.parts.clock.clone());
-        let asked = TurnAsked { pace: self.parts.settings.pace, clock, wall };
-        let mut answer = Box::pin(self.parts.store.call(move |store| store.take_turn(&tenant, &asked)));
+        let asked = TurnAsked { pace: self.parts.settings.pace, ahead: self.turn_ahead, clock, wall };
+        let mut answer = Box::pin(self.parts.store.call_aside(move |store| store.take_turn(&tenant, &asked)));
         if let Some(answer) = (&mut answer).now_or_never() {
             self.turn_answered(answer);
             return true;
@@ -45,7 +48,11 @@ impl GateActor {
             // By the machine's clock, since it knows of times in which nobody looked.
             Ok(Turn::Given(at)) => {
                 let left = at.plus(TURN_LIFE).since(ticks);
-                if !left.is_zero() {
+                if left.is_zero() {
+                    // Or else a machine that is always as late would never send anything.
+                    self.turn_ahead = (self.turn_ahead * 2).clamp(TURN_LIFE, MAX_AHEAD);
+                } else {
+                    self.turn_ahead = self.turn_ahead.mul_f64(AHEAD_KEPT);
                     self.policy.turn_given(now + left);
                 }
             }
@@ -82,7 +89,7 @@ impl GateActor {
                 tracing::error!(%error, "the tenant's wait could not be stored: other processes don't know of it");
             }
         };
-        self.parts.store.call_then(move |store| store.tenant_complained(&tenant, &complaint), told);
+        self.parts.store.call_aside_then(move |store| store.tenant_complained(&tenant, &complaint), told);
     }
 
     /// A pause that an earlier gate was told of may not have got as far as the store.

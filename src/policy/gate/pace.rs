@@ -120,10 +120,11 @@ impl PaceRecord {
         by_spacing.max(self.not_before).max(by_log.unwrap_or(by_spacing))
     }
 
-    /// A call goes out that was free to from `free_at` on; answers what is to be kept at
+    /// A call goes out at `now`, or will until then, that was free to from `free_at` on; answers what is to be kept at
     /// [`next_place`](Self::next_place) as it was before.
     pub fn note(&mut self, settings: &PaceSettings, now: Ticks, free_at: Ticks) -> Ticks {
-        let noted = free_at.max(now.minus(LATENESS)).max(self.last).min(now);
+        // In order: the log is looked up by number.
+        let noted = free_at.max(now.minus(LATENESS)).max(self.last);
         let earned = noted.since(self.credit_at).as_secs_f64() * self.at(settings, now);
         self.credit = ((self.credit + earned).min(settings.burst()) - 1.0).max(0.0);
         self.credit_at = noted.max(self.credit_at);

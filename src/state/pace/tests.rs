@@ -94,37 +94,46 @@ fn a_place_that_was_lost_counts_as_a_call_just_made() {
 }
 
 fn asked(pace: PaceSettings) -> TurnAsked {
-    TurnAsked { pace, clock: MachineClock::new(None, || Ticks(0)), wall: WallClock::new(|| Timestamp(0)) }
+    TurnAsked {
+        pace,
+        ahead: Duration::ZERO,
+        clock: MachineClock::new(None, || Ticks(0)),
+        wall: WallClock::new(|| Timestamp(0)),
+    }
 }
 
 /// Processes over one record. Each asks when it was told to, and a little late.
 struct Processes {
     kept: Kept,
     log: PaceLog,
+    now: Ticks,
     wake: Vec<Ticks>,
     sent: Vec<Ticks>,
     waits: Vec<(Ticks, Ticks)>,
 }
 
 impl Processes {
-    /// The next process that is due asks; answers what time it is.
-    fn step(&mut self, pace: PaceSettings, late: Duration) -> Ticks {
+    /// The next process that is due asks, the first one for turns far ahead, which it uses as late as it may; answers
+    /// what time it is.
+    fn step(&mut self, pace: PaceSettings, late: Duration, ahead: Duration) -> Ticks {
         let which = (0..self.wake.len()).min_by_key(|which| self.wake[*which]).unwrap();
-        let latest = self.sent.last().copied().unwrap_or(Ticks(0));
-        let now = self.wake[which].plus(late).max(latest);
+        let ahead = if which == 0 { ahead } else { Duration::ZERO };
+        let now = self.wake[which].plus(late).max(self.now);
+        self.now = now;
         let moment = Moment { wall: Timestamp(0), ticks: now, boot: Some(BootId(7)) };
-        self.wake[which] = match self.kept.take_turn(&asked(pace), &moment, &mut self.log).unwrap() {
-            Turn::Given(noted) => {
-                assert!(noted <= now && now.since(noted) <= 2 * MS);
-                self.sent.push(now);
-                now
-            }
-            Turn::NotBefore(then) => {
-                assert!(then > now);
-                then
-            }
-            Turn::ToldToWait(wait) => now.plus(wait.rest(&moment)),
-        };
+        self.wake[which] =
+            match self.kept.take_turn(&TurnAsked { ahead, ..asked(pace) }, &moment, &mut self.log).unwrap() {
+                Turn::Given(noted) => {
+                    assert!(now.plus(ahead).since(noted) <= 2 * MS);
+                    self.sent.push(now.plus(ahead));
+                    now.plus(ahead)
+                }
+                Turn::NotBefore(then) => {
+                    assert!(then > now);
+                    then
+                }
+                Turn::ToldToWait(wait) => now.plus(wait.rest(&moment)),
+            };
         now
     }
 }
@@ -133,15 +142,17 @@ proptest! {
     #[test]
     fn x6_however_processes_take_turns_they_are_together_one_client(
         n in 1..5_usize,
+        ahead in prop_oneof![3 => Just(0), 1 => 1..200_u64],
         rate in prop_oneof![Just(0.5), Just(2.5), Just(10.0), Just(19.9), Just(20.0)],
         burst in 1..12_u32,
         steps in prop::collection::vec((0..3000_u64, prop::option::weighted(0.02, prop::option::of(1..90_u32))), 50..400),
     ) {
         let pace = PaceSettings { requests_per_second: rate, burst, adaptive: true };
         let (kept, log) = (Kept::default(), PaceLog::default());
-        let mut all = Processes { kept, log, wake: vec![Ticks(0); n], sent: Vec::new(), waits: Vec::new() };
+        let mut all = Processes { kept, log, now: Ticks(0), wake: vec![Ticks(0); n], sent: Vec::new(), waits: Vec::new() };
+        let ahead = Duration::from_millis(ahead);
         for (late, complaint) in steps {
-            let now = all.step(pace, Duration::from_micros(late));
+            let now = all.step(pace, Duration::from_micros(late), ahead);
             if let Some(seconds) = complaint {
                 let received = Moment { wall: Timestamp(0), ticks: now, boot: Some(BootId(7)) };
                 let wait = seconds.map(|seconds| wait(received, seconds));
@@ -149,6 +160,7 @@ proptest! {
                 all.kept.complained(&Complaint { pace, received, wait });
             }
         }
+        all.sent.sort_unstable();
         let per_window = (rate as usize).max(1);
         let least = if rate < 1.0 { Duration::from_secs_f64(1.0 / rate) } else { SECOND };
         for pair in all.sent.windows(per_window + 1) {
@@ -161,7 +173,8 @@ proptest! {
             }
         }
         for (from, until) in &all.waits {
-            prop_assert!(all.sent.iter().all(|at| at <= from || at >= until), "a call inside a wait");
+            let has_heard = from.plus(ahead);
+            prop_assert!(all.sent.iter().all(|at| *at <= has_heard || at >= until), "a call inside a wait");
         }
     }
 
@@ -171,11 +184,11 @@ proptest! {
         lateness in prop::collection::vec(0..2000_u64, 1..50),
     ) {
         let (kept, log) = (Kept::default(), PaceLog::default());
-        let mut all = Processes { kept, log, wake: vec![Ticks(0); n], sent: Vec::new(), waits: Vec::new() };
+        let mut all = Processes { kept, log, now: Ticks(0), wake: vec![Ticks(0); n], sent: Vec::new(), waits: Vec::new() };
         let mut lateness = VecDeque::from(lateness);
         while all.sent.len() < 401 {
             lateness.rotate_left(1);
-            all.step(PACE, Duration::from_micros(lateness[0]));
+            all.step(PACE, Duration::from_micros(lateness[0]), Duration::ZERO);
         }
         // The 400th after the first is due after twenty windows of twenty.
         let took = all.sent[400].since(all.sent[0]);

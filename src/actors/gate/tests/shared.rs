@@ -272,6 +272,22 @@ fn k6_a_turn_that_was_given_before_the_process_stood_still_is_not_used() {
 }
 
 #[test]
+fn turns_that_always_come_late_are_asked_for_ahead_so_that_calls_go_out_all_the_same() {
+    paused(async {
+        let start = Instant::now();
+        let late = Arc::new(AtomicI64::new(0));
+        // Between any two looks at the clock, the machine is busy with something else.
+        let ticks = MachineClock::new(Some(BootId(1)), move || {
+            Ticks(late.fetch_add(100_000, Ordering::Relaxed)).plus(start.elapsed())
+        });
+        let scene = Scene::with(|parts| parts.ticks = ticks).await;
+        for _ in 0..20 {
+            scene.page().await.end(Outcome::Ok, None);
+        }
+    });
+}
+
+#[test]
 fn a_store_that_fails_parks_the_tenants_calls_and_is_asked_again_by_later_ones() {
     paused(async {
         let machine = Machine::new();
