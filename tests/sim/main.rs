@@ -5,6 +5,7 @@
 
 mod faults;
 mod judge;
+mod processes;
 mod scenario;
 mod seeds;
 mod tenants;

@@ -12,7 +12,7 @@ use actix::prelude::*;
 use cxtract::config::{Config, Sources};
 use cxtract::delivery::SimDisk;
 use cxtract::mock::{Ledger, MockTenantBuilder, SharedTenant, TenantClock, serve_connection};
-use cxtract::model::{Timestamp, WallClock};
+use cxtract::model::{BootId, MachineClock, Ticks, Timestamp, WallClock};
 use cxtract::sink::Backstage;
 use cxtract::state::{MemoryStore, StoreHandle};
 use cxtract::transport::{ByteStream, Dial, DialError};
@@ -142,6 +142,11 @@ impl World {
     /// # Errors
     /// If that does not happen within the bound, in turmoil's words.
     pub fn run(&self) -> Result<Aftermath, String> {
+        self.run_as(std::slice::from_ref(&self.reports))
+    }
+
+    /// Like [`run`](Self::run), with an engine for each of these groups of reports. They share the disk and the store.
+    pub fn run_as(&self, processes: &[Vec<String>]) -> Result<Aftermath, String> {
         let mut sim = turmoil::Builder::new()
             .simulation_duration(self.bound)
             .tick_duration(self.tick)
@@ -161,7 +166,14 @@ impl World {
         }
         let disk = SimDisk::new();
         let found = Arc::new(Mutex::new(Found::default()));
-        sim.client(ENGINE, extract(self.clone(), disk.clone(), found.clone()));
+        let clock = WallClock::new(|| WALL_START.plus(turmoil::sim_elapsed().unwrap_or_default()));
+        let store = MemoryStore::new(clock);
+        for (nth, reports) in processes.iter().enumerate() {
+            let host = if nth == 0 { ENGINE.to_owned() } else { format!("{ENGINE}-{nth}") };
+            let partitions = if nth == 0 { self.partitions.clone() } else { Vec::new() };
+            let world = World { reports: reports.clone(), partitions, ..self.clone() };
+            sim.client(host, extract(world, disk.clone(), store.clone(), found.clone()));
+        }
         sim.run().map_err(|error| error.to_string())?;
         drop(sim);
         let Found { endings, events, took } = std::mem::take(&mut *found.lock());
@@ -185,7 +197,7 @@ async fn serve(tenant: SharedTenant) -> turmoil::Result {
     }
 }
 
-async fn extract(world: World, disk: SimDisk, found: Arc<Mutex<Found>>) -> turmoil::Result {
+async fn extract(world: World, disk: SimDisk, store: MemoryStore, found: Arc<Mutex<Found>>) -> turmoil::Result {
     let start = Instant::now();
     let clock = WallClock::new(move || WALL_START.plus(start.elapsed()));
     let config = Config::load(&Sources::text("/sim/config.yaml", &world.yaml))
@@ -194,8 +206,9 @@ async fn extract(world: World, disk: SimDisk, found: Arc<Mutex<Found>>) -> turmo
     let seams = Seams {
         dial: Arc::new(SimDial(Arc::new(hosts))),
         disk: Arc::new(disk),
-        store: StoreHandle::inline(Arc::new(MemoryStore::new(clock.clone()))),
+        store: StoreHandle::inline(Arc::new(store)),
         clock,
+        ticks: MachineClock::new(Some(BootId(1)), move || Ticks(0).plus(start.elapsed())),
         seed: world.seed,
         backstage: Backstage::inline(),
     };
@@ -218,8 +231,8 @@ async fn extract(world: World, disk: SimDisk, found: Arc<Mutex<Found>>) -> turmo
     tokio::time::sleep(Duration::from_secs(1)).await;
     engine.shutdown().await;
     let mut found = found.lock();
-    found.endings = endings.into_iter().collect();
-    found.took = start.elapsed();
+    found.endings.extend(endings);
+    found.took = found.took.max(start.elapsed());
     Ok(())
 }
 
