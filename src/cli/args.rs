@@ -23,9 +23,9 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    all that was asked for is done
   1    some report failed for good, or a check found faults
-  2    usage or configuration error, found before any request
-  75   nothing failed for good, but some report is parked: the next run asks for it again
-  130  ended by SIGINT, 143 by SIGTERM, after parking: the next run asks for it again";
+  2    usage or configuration error, or a state store that can't be used, found before any request
+  75   nothing failed for good, but some report is parked: nothing is lost, the next run goes on
+  130  ended by SIGINT, 143 by SIGTERM, after saving the position: the next run goes on";
 
 /// What every command takes.
 #[derive(Debug, Args)]
@@ -62,10 +62,25 @@ pub(crate) enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Extract reports; what an earlier run left unfinished is asked for again
+    /// Extract reports; goes on with what an earlier run left unfinished, skips what is complete
     Run(RunArgs),
     /// Validate the configuration and get a token from each tenant; submits nothing
     Check,
+    /// Show the extractions that the state store knows
+    Status {
+        /// As JSON on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Drop a report's unfinished work; delivered files and the record of what is complete stay
+    Forget {
+        /// The report
+        #[arg(value_name = "REPORT")]
+        report: String,
+        /// Only this window, written as `status` shows it
+        #[arg(long, value_name = "FROM..TO")]
+        window: Option<String>,
+    },
     /// Write a commented starter configuration
     Init {
         /// Where to; an existing file is never replaced
@@ -95,9 +110,9 @@ pub(crate) struct RunArgs {
     /// Where the window ends, not included
     #[arg(long, value_name = "T")]
     pub(crate) until: Option<String>,
-    #[arg(long, value_name = "DURATION", hide = true, value_parser = not_in_this_version)]
+    #[arg(long, value_name = "SPAN", hide = true, value_parser = not_in_this_version)]
     pub(crate) each: Option<String>,
-    /// Start again, whatever is stored; this version stores nothing, so that every run does
+    /// Start again, whatever is stored
     #[arg(long)]
     pub(crate) fresh: bool,
     /// Show queries, windows and paths; send nothing
@@ -236,7 +251,9 @@ mod tests {
             "cxtract run --set engine.threads",
             "cxtract run --progress loud",
             "cxtract run -o a.csv --output-dir b",
-            "cxtract status",
+            "cxtract forget",
+            "cxtract forget a b",
+            "cxtract verify",
             "cxtract",
         ] {
             let error = parse(line).unwrap_err();
@@ -255,7 +272,7 @@ mod tests {
     #[test]
     fn help_lists_only_what_works() {
         let help = Cli::command().render_long_help().to_string();
-        for absent in ["status", "verify", "repair", "mock", "load", "forget", "--each"] {
+        for absent in ["verify", "repair", "mock", "load"] {
             assert!(!help.contains(&format!("  {absent}")), "{absent} in {help}");
         }
     }

@@ -5,6 +5,8 @@
 
 use std::process::ExitCode;
 
+use cxtract::state::StoreError;
+
 /// A signal that asks the program to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
@@ -39,6 +41,27 @@ impl Exit {
     /// The one reason that counts where there are several; done where there is none.
     pub(crate) fn worst(reasons: impl IntoIterator<Item = Self>) -> Self {
         reasons.into_iter().min().unwrap_or(Self::Done)
+    }
+}
+
+/// Why something that was asked for can't be done, and how the program ends for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+}
+
+impl Trouble {
+    /// Found before any request: the call, the configuration or what is stored does not fit.
+    pub(crate) fn refused(why: &dyn std::fmt::Display) -> Self {
+        Self { exit: Exit::Usage, message: why.to_string() }
+    }
+}
+
+impl From<StoreError> for Trouble {
+    /// Whatever is wrong with the store, it is found before any request, and the remedy stands in its words.
+    fn from(error: StoreError) -> Self {
+        Self::refused(&error)
     }
 }
 

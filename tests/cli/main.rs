@@ -6,5 +6,6 @@ mod exits;
 mod faults;
 mod init;
 mod signals;
+mod store;
 mod streams;
 mod support;

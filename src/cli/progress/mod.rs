@@ -15,6 +15,8 @@ use std::io::{self, Write};
 use cxtract::model::{Progress, Timestamp};
 
 pub(crate) use self::ended::Ended;
+#[cfg(test)]
+pub(crate) use self::ended::samples;
 use crate::cli::args::ProgressMode;
 use crate::cli::screen::Screen;
 

@@ -1,6 +1,7 @@
 //! The end of a run on one screen: a table of what became of each report, and what to do about the rest.
 
 use super::Ended;
+use crate::cli::table::{Side, aligned};
 use crate::cli::words;
 use cxtract::model::Ending;
 
@@ -39,7 +40,9 @@ pub(crate) fn table(all: &[Ended]) -> Vec<String> {
     let mut lines = vec![String::new()];
     if !listed.is_empty() {
         let head = ["report", "outcome", "rows", "size", "took", "rate", "file"].map(str::to_owned);
-        lines.extend(aligned(std::iter::once(head).chain(listed.into_iter().map(cells)).collect()));
+        let rows: Vec<_> = std::iter::once(head).chain(listed.into_iter().map(cells)).collect();
+        use Side::{Left, Right};
+        lines.extend(aligned(&rows, [Left, Left, Right, Right, Right, Right, Left]));
     }
     lines.push(counts(all));
     lines
@@ -80,27 +83,6 @@ fn cells(ended: &Ended) -> [String; 7] {
 
 fn shown(path: &str) -> String {
     words::escaped(path)
-}
-
-/// Columns of equal width, numbers to the right; the last column is as long as it is.
-fn aligned(rows: Vec<[String; 7]>) -> Vec<String> {
-    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..6).map(width).collect();
-    rows.iter()
-        .map(|row| {
-            let mut line = String::new();
-            for (i, width) in widths.iter().enumerate() {
-                let cell = &row[i];
-                if i < 2 {
-                    line.push_str(&format!("{cell:<width$}  "));
-                } else {
-                    line.push_str(&format!("{cell:>width$}  "));
-                }
-            }
-            line.push_str(&row[6]);
-            line.trim_end().to_owned()
-        })
-        .collect()
 }
 
 fn counts(all: &[Ended]) -> String {
