@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use cxtract::config::{Span, WindowOverrides};
 
 /// Extracts very large reports from a contact-centre cloud: submits, polls, fetches pages in parallel under the
 /// tenant's limits, and delivers one correct file.
@@ -110,8 +111,9 @@ pub(crate) struct RunArgs {
     /// Where the window ends, not included
     #[arg(long, value_name = "T")]
     pub(crate) until: Option<String>,
-    #[arg(long, value_name = "SPAN", hide = true, value_parser = not_in_this_version)]
-    pub(crate) each: Option<String>,
+    /// One file for each such piece of the window, as in 1d; the path needs {from} or {to}
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    pub(crate) each: Option<Span>,
     /// Start again, whatever is stored
     #[arg(long)]
     pub(crate) fresh: bool,
@@ -127,6 +129,11 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// The bounds that the call sets.
+    pub(crate) fn overrides(&self) -> WindowOverrides {
+        WindowOverrides { from: self.from.clone(), to: self.to.clone(), until: self.until.clone() }
+    }
+
     /// Whether the records themselves go to stdout.
     pub(crate) fn output_is_stdout(&self) -> bool {
         self.output.as_deref() == Some(Path::new("-"))
@@ -148,8 +155,8 @@ pub(crate) enum ProgressMode {
     None,
 }
 
-fn not_in_this_version(_: &str) -> Result<String, String> {
-    Err("--each is not in this version; call `cxtract run --from … --to …` once for each piece".to_owned())
+fn span(text: &str) -> Result<Span, String> {
+    Span::parse(text).ok_or_else(|| "write a whole number of days such as 1d, or another span such as 6h".to_owned())
 }
 
 fn key_and_value(text: &str) -> Result<String, String> {
@@ -238,6 +245,13 @@ mod tests {
     }
 
     #[test]
+    fn pieces_are_days_or_plain_time() {
+        assert_eq!(run("cxtract run --each 1d").each, Some(Span::Days(1)));
+        assert_eq!(run("cxtract run --each 6h").each, Span::parse("6h"));
+        assert_eq!(run("cxtract run").each, None);
+    }
+
+    #[test]
     fn a_dash_as_output_means_stdout() {
         assert!(run("cxtract run a -o -").output_is_stdout());
         assert!(!run("cxtract run a -o ./-").output_is_stdout());
@@ -247,7 +261,8 @@ mod tests {
     fn every_misuse_is_refused_with_exit_code_2() {
         for line in [
             "cxtract run --to 2024-01-31 --until 2024-02-01",
-            "cxtract run --each 1d",
+            "cxtract run --each 1",
+            "cxtract run --each 0d",
             "cxtract run --set engine.threads",
             "cxtract run --progress loud",
             "cxtract run -o a.csv --output-dir b",
@@ -259,8 +274,8 @@ mod tests {
             let error = parse(line).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
         }
-        let each = parse("cxtract run --each 1d").unwrap_err().to_string();
-        assert!(each.contains("not in this version"), "{each}");
+        let each = parse("cxtract run --each 1").unwrap_err().to_string();
+        assert!(each.contains("1d"), "{each}");
     }
 
     #[test]

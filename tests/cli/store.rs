@@ -131,7 +131,8 @@ fn d5_a_damaged_store_is_exit_2_with_the_remedy_for_every_command_and_stays_as_i
     let place = Place::usual();
     std::fs::create_dir(place.path(".cxtract")).unwrap();
     place.write(".cxtract/state.db", "this is no database, but it is long enough to be read as one");
-    let commands: [&[&str]; 3] = [&["status"], &["status", "--json"], &["forget", "calls"]];
+    let commands: [&[&str]; 5] =
+        [&["status"], &["status", "--json"], &["forget", "calls"], &["run", "--dry-run"], &["run"]];
     for arguments in commands {
         let run = place.run(arguments);
         assert_eq!(code(&run), 2, "{arguments:?}: {}", err(&run));
@@ -143,6 +144,40 @@ fn d5_a_damaged_store_is_exit_2_with_the_remedy_for_every_command_and_stays_as_i
 }
 
 #[test]
+fn a_dry_run_shows_what_would_be_gone_on_with_and_changes_nothing() {
+    let place = Place::usual();
+    let store = place.store();
+    place.unfinished(&store, "calls");
+    let before = store.list().unwrap();
+    let dry = place.run(&["run", "--dry-run"]);
+    assert_eq!(code(&dry), 0, "{}", err(&dry));
+    let plan = out(&dry);
+    let (calls, queues) = plan.split_at(plan.find("queues").unwrap());
+    assert!(calls.contains("goes on with what an earlier run left unfinished"), "{plan}");
+    assert!(!queues.contains("goes on"), "{plan}");
+    let fresh = out(&place.run(&["run", "--dry-run", "--fresh"]));
+    assert!(!fresh.contains("goes on"), "{fresh}");
+    assert_eq!(store.list().unwrap(), before);
+    assert!(place.path("out/calls.csv.part").exists());
+}
+
+#[test]
+fn f2_a_changed_report_is_exit_2_with_the_key_and_the_remedy_before_any_request() {
+    let place = Place::usual();
+    let store = place.store();
+    place.unfinished(&store, "calls");
+    place.unfinished(&store, "queues");
+    for arguments in [&["run"][..], &["run", "--dry-run"]] {
+        let changed = ["--set", "reports.calls.page_size=7", "--set", "reports.queues.page_size=7"];
+        let run = place.run(&[arguments, &changed].concat());
+        assert_eq!(code(&run), 2, "{}", err(&run));
+        assert_eq!(err(&run).matches("page_size").count(), 2, "{}", err(&run));
+        assert!(err(&run).contains("--fresh"), "{}", err(&run));
+    }
+    assert!(place.path("out/calls.csv.part").exists() && !place.path("out/calls.csv").exists());
+}
+
+#[test]
 fn what_status_shows_of_a_window_is_what_forget_takes() {
     let place = Place::usual();
     let store = place.store();
@@ -151,4 +186,15 @@ fn what_status_shows_of_a_window_is_what_forget_takes() {
     let window = table.lines().nth(1).unwrap().split_whitespace().nth(2).unwrap().to_owned();
     assert_eq!(code(&place.run(&["forget", "calls", "--window", &window])), 0);
     assert_eq!(store.list().unwrap(), []);
+}
+
+#[test]
+fn a_store_is_found_from_wherever_the_configuration_is_named() {
+    let place = Place::usual();
+    place.unfinished(&place.store(), "calls");
+    std::fs::create_dir(place.path("below")).unwrap();
+    let mut command = place.command(&["run", "calls", "--dry-run", "-c", "../config.yaml"]);
+    let dry = command.current_dir(place.path("below")).output().unwrap();
+    assert_eq!(code(&dry), 0, "{}", err(&dry));
+    assert!(out(&dry).contains("goes on"), "{}", out(&dry));
 }

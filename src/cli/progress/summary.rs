@@ -10,20 +10,20 @@ const MOST_ROWS: usize = 30;
 
 /// One report's end on one line.
 pub(crate) fn line(ended: &Ended) -> String {
-    let Ended { report, .. } = ended;
+    let name = &ended.label;
     match (&ended.ending, ended.why()) {
         (Ending::Complete(manifest), _) => {
             let output = &manifest.output;
             let to = ended.file.as_ref().map(|f| format!(" in {}", shown(&f.to_string_lossy()))).unwrap_or_default();
             format!(
-                "{report}: complete, {}, {}{to} after {}",
+                "{name}: complete, {}, {}{to} after {}",
                 words::n_of(output.rows, "row"),
                 words::bytes(output.bytes),
                 words::span(ended.took)
             )
         }
-        (_, Some(why)) => format!("{report}: {}: {why}", ended.outcome()),
-        (_, None) => format!("{report}: {}", ended.outcome()),
+        (_, Some(why)) => format!("{name}: {}: {why}", ended.outcome()),
+        (_, None) => format!("{name}: {}", ended.outcome()),
     }
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn troubles(all: &[Ended]) -> Vec<String> {
 }
 
 fn cells(ended: &Ended) -> [String; 7] {
-    let report = ended.report.to_string();
+    let report = ended.label.clone();
     let outcome = ended.outcome().to_owned();
     let took = words::span(ended.took);
     match &ended.ending {
@@ -94,9 +94,9 @@ fn counts(all: &[Ended]) -> String {
         .collect();
     let advice = match (n("parked"), n("failed")) {
         (0, 0) => "",
-        (_, 0) => "; the next run asks again for what is parked",
+        (_, 0) => "; the next run goes on with what is parked",
         (0, _) => "; a failed report starts again on the next run",
-        _ => "; the next run asks again for what is parked or failed",
+        _ => "; the next run goes on with what is parked, and starts again what failed",
     };
     format!("{}{advice}", told.join(", "))
 }
@@ -124,7 +124,7 @@ mod tests {
                 "report        outcome        rows      size      took      rate  file",
                 "interactions  complete  1,234,567  512.3 MB  2 m 40 s  3.2 MB/s  out/interactions.csv",
                 "queues        parked            -         -  2 m 40 s         -  acme is down: refused",
-                "1 complete, 1 parked; the next run asks again for what is parked",
+                "1 complete, 1 parked; the next run goes on with what is parked",
             ]
         );
     }
