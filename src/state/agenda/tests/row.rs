@@ -158,7 +158,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn l1_configured_windows_follow_on_each_other_without_gap_or_overlap(
+    fn configured_windows_follow_on_each_other_without_gap_or_overlap(
         deeds in proptest::collection::vec(deed(), 1..40),
     ) {
         let world = World::new("window: {since: 2024-03-01}, output: {path: '{from}-{to}.csv'}");
