@@ -48,7 +48,7 @@ pub(crate) struct Turn {
 }
 
 impl Job {
-    /// What the call makes of a report.
+    /// What the call makes of a report. `watermark` is where a `since` window that the call gives no beginning begins.
     ///
     /// # Errors
     /// If the call makes no sense with this report.
@@ -58,6 +58,7 @@ impl Job {
         each: Option<Span>,
         fresh: bool,
         now: Timestamp,
+        watermark: Option<Timestamp>,
     ) -> Result<Self, Problem> {
         if each.is_some() && !report.output.varies_by_window() {
             return Err(Problem::new(
@@ -73,7 +74,7 @@ impl Job {
             Wanted::Due(each)
         } else {
             let asked = if overrides.is_empty() { Asked::Configured } else { Asked::Given };
-            let windows = match (report.resolve_window(now, None, overrides)?, each) {
+            let windows = match (report.resolve_window(now, watermark, overrides)?, each) {
                 (None, _) => Vec::new(),
                 (Some(window), None) => vec![window],
                 (Some(window), Some(span)) => report.pieces(window, span)?,
@@ -275,7 +276,7 @@ mod tests {
         overrides: &WindowOverrides,
         each: Option<Span>,
     ) -> Result<Vec<Planned>, Trouble> {
-        let job = |report| Job::new(report, overrides, each, false, now()).unwrap();
+        let job = |report| Job::new(report, overrides, each, false, now(), None).unwrap();
         let jobs: Vec<Job> = config.reports.iter().map(job).collect();
         let ask = async |order: Extract| {
             dry_run::agenda(Some(store), config.report(order.report.as_str()).unwrap(), &order, now())
@@ -350,9 +351,20 @@ mod tests {
     }
 
     #[test]
+    fn a_since_window_that_is_given_an_end_alone_begins_after_the_watermark() {
+        let config = daily("{since: 2023-01-01}");
+        let overrides = WindowOverrides { to: Some("2024-01-02".to_owned()), ..none() };
+        let mark = Timestamp::parse("2023-12-31T23:59:59.999Z");
+        let wanted = Job::new(&config.reports[0], &overrides, None, false, now(), mark).unwrap().wanted;
+        assert_eq!(wanted, Wanted::These(vec![Asked::Given(days("01", "02"))]));
+        let mark = Timestamp::parse("2024-01-02T23:59:59.999Z");
+        assert!(Job::new(&config.reports[0], &overrides, None, false, now(), mark).is_err());
+    }
+
+    #[test]
     fn pieces_without_a_file_of_their_own_are_refused() {
         let config = config("{last: 1d}", "{report}.csv", "");
-        let refused = Job::new(&config.reports[0], &none(), DAYS, false, now()).unwrap_err().to_string();
+        let refused = Job::new(&config.reports[0], &none(), DAYS, false, now(), None).unwrap_err().to_string();
         assert!(refused.contains("--each") && refused.contains("{from} or {to}"), "{refused}");
     }
 

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use cxtract::config::{ConfigErrors, ReportConfig};
+use cxtract::config::{ConfigErrors, ReportConfig, WindowOverrides};
 use cxtract::model::{ReportName, Timestamp, WallClock, Window};
 use cxtract::state::Store;
-use cxtract::{Config, Ending, Engine, EngineHandle, Extract};
+use cxtract::{Config, Ending, Engine, EngineHandle, Extract, StartError};
 use futures::FutureExt;
 use futures::future::join_all;
 use tokio::time::{Instant, timeout};
@@ -37,7 +37,7 @@ pub(crate) fn run(file: Option<&Path>, args: &RunArgs, mode: ProgressMode, scree
     let now = WallClock::system().now();
     let (config, jobs) = match prepare(file, args, now) {
         Ok(prepared) => prepared,
-        Err(problem) => return refuse(screen, &problem),
+        Err(trouble) => return told(screen, &trouble),
     };
     if args.dry_run {
         return match dry(&config, &jobs, now) {
@@ -50,35 +50,45 @@ pub(crate) fn run(file: Option<&Path>, args: &RunArgs, mode: ProgressMode, scree
 
 /// The configuration as far as it is used, and what the call makes of it. Every problem of every report is told at
 /// once.
-fn prepare(file: Option<&Path>, args: &RunArgs, now: Timestamp) -> Result<(Config, Vec<Job>), String> {
-    let config = setup::narrow(setup::load(file, &args.set)?, args)?;
-    Engine::supports(&config).map_err(|error| error.to_string())?;
+fn prepare(file: Option<&Path>, args: &RunArgs, now: Timestamp) -> Result<(Config, Vec<Job>), Trouble> {
+    let config = setup::load(file, &args.set).and_then(|config| setup::narrow(config, args));
+    let config = config.map_err(|problem| Trouble::refused(&problem))?;
+    Engine::supports(&config).map_err(|error| Trouble::refused(&error))?;
     let overrides = args.overrides();
     let (mut jobs, mut problems) = (Vec::with_capacity(config.reports.len()), Vec::new());
+    // Only an end without a beginning takes the latter from what is stored.
+    let store = match &overrides {
+        WindowOverrides { from: None, to, until } if to.is_some() || until.is_some() => setup::stored(&config)?,
+        _ => None,
+    };
     for report in &config.reports {
-        match Job::new(report, &overrides, args.each, args.fresh, now) {
+        let watermark = match &store {
+            Some(store) if report.window.is_since() => store.watermark(&report.name, &report.tenant)?,
+            _ => None,
+        };
+        match Job::new(report, &overrides, args.each, args.fresh, now, watermark) {
             Ok(job) => jobs.push(job),
             Err(problem) => problems.push(problem),
         }
     }
     if !problems.is_empty() {
-        return Err(ConfigErrors(problems).to_string());
+        return Err(Trouble::refused(&ConfigErrors(problems)));
     }
     apart(jobs.iter().map(|job| (&job.report, job.windows())))?;
     Ok((config, jobs))
 }
 
 /// Reports must go to files of their own, whatever windows they get.
-fn apart<'a>(reports: impl Iterator<Item = (&'a Arc<ReportConfig>, Vec<Window>)>) -> Result<(), String> {
+fn apart<'a>(reports: impl Iterator<Item = (&'a Arc<ReportConfig>, Vec<Window>)>) -> Result<(), Trouble> {
     let mut taken: HashMap<PathBuf, &ReportName> = HashMap::new();
     for (report, windows) in reports {
         for file in windows.iter().filter_map(|window| report.output_file(window)) {
             if let Some(other) = taken.insert(file, &report.name).filter(|other| **other != report.name) {
-                return Err(format!(
+                return Err(Trouble::refused(&format_args!(
                     "with this window, {other} and {} would write to one file; extract one at a time, or put {{report}} \
                      into their paths",
                     report.name
-                ));
+                )));
             }
         }
     }
@@ -101,7 +111,6 @@ fn dry(config: &Config, jobs: &[Job], now: Timestamp) -> Result<String, Trouble>
 fn apart_as_planned(plan: &[Planned]) -> Result<(), Trouble> {
     let windows = |planned: &Planned| planned.turns.iter().map(|turn| turn.window).collect();
     apart(plan.iter().map(|planned| (&planned.job.report, windows(planned))))
-        .map_err(|problem| Trouble::refused(&problem))
 }
 
 fn extract(mut config: Config, jobs: Vec<Job>, mode: ProgressMode, screen: &Screen) -> Exit {
@@ -112,6 +121,7 @@ fn extract(mut config: Config, jobs: Vec<Job>, mode: ProgressMode, screen: &Scre
     System::new().block_on(async {
         let engine = match Engine::builder().config(config).start() {
             Ok(engine) => engine,
+            Err(StartError::State(error)) => return told(screen, &error.into()),
             Err(error) => return refuse(screen, &error.to_string()),
         };
         let signals = match Signals::catch() {

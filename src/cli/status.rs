@@ -138,8 +138,9 @@ impl Entry {
             words::bytes(n_bytes),
             words::clock(*updated_at, now, zone),
             match (self.position(configured.map(|report| &**report)), message) {
-                (position, Some(message)) if position == "-" => words::escaped(message),
-                (position, Some(message)) => format!("{position}: {}", words::escaped(message)),
+                (position, Some(message)) => {
+                    format!("{position}; {}", words::escaped(words::without_name(message, &key.report)))
+                }
                 (position, None) => position,
             },
         ]
@@ -239,7 +240,7 @@ mod tests {
         assert_eq!(
             shown(&store),
             "report  tenant  window      state     pages    rows    size  changed   position\n\
-             calls   acme    1970-01-01  fetching     12  60,000  1.5 MB  13:00:30  page 13: slow\\u{1b}[2J\n"
+             calls   acme    1970-01-01  fetching     12  60,000  1.5 MB  13:00:30  page 13; slow\\u{1b}[2J\n"
         );
     }
 

@@ -226,6 +226,28 @@ fn the_pieces_of_a_since_report_follow_on_each_other_over_runs() {
 }
 
 #[test]
+fn an_end_from_the_call_alone_leaves_a_since_report_its_beginning() {
+    let place = Place::with_config(&SINCE.replace("2024-01-01, lag: 24h", "2024-01-01"));
+    place.done(&["run", "--progress", "none"]);
+    let dry = place.run(&["run", "--dry-run", "--until", "2999-01-01"]);
+    assert!(!out(&dry).contains("2024-01-01T00:00:00.000Z") && out(&dry).contains("2998-12-31"), "{}", out(&dry));
+    let before = place.run(&["run", "--to", "2024-01-31"]);
+    assert_eq!(code(&before), 2, "{}", err(&before));
+    assert!(err(&before).contains("before it begins"), "{}", err(&before));
+}
+
+#[test]
+fn after_a_piece_that_is_parked_the_rest_is_left_for_the_next_run() {
+    let slow = SINCE.replace("ready_after: 50ms", "ready_after: 1h").replace("60ms}", "60ms, max_wait: 200ms}");
+    let place = Place::with_config(&slow);
+    let arguments = ["run", "--each", "1d", "--from", "2024-01-01", "--to", "2024-01-03", "--progress", "plain"];
+    let run = place.run(&arguments);
+    assert_eq!(code(&run), 75, "{}", err(&run));
+    assert!(err(&run).contains("calls: 2 windows not begun, from 2024-01-02 on"), "{}", err(&run));
+    assert_eq!(place.stored().len(), 1);
+}
+
+#[test]
 fn pieces_that_are_complete_are_skipped_and_the_others_extracted() {
     let text = USUAL.replace("page_size: 500}", "page_size: 500, output: {path: '{report}-{from}.csv'}}");
     let place = Place::with_config(&text);

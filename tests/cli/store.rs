@@ -78,7 +78,7 @@ fn status_shows_what_is_stored_while_others_have_the_store_open() {
         }])
     );
     let table = out(&place.run(&["status"]));
-    assert!(table.contains("2024-01-01..2024-01-31") && table.contains("page 3: demo is down"), "{table}");
+    assert!(table.contains("2024-01-01..2024-01-31") && table.contains("page 3; demo is down"), "{table}");
 }
 
 #[test]

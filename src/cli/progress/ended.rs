@@ -62,11 +62,12 @@ impl Ended {
 
     /// Why there is no new file, safe to show.
     pub(crate) fn why(&self) -> Option<String> {
+        let own = |text| words::escaped(words::without_name(text, &self.report));
         match &self.ending {
             Ending::Complete(_) => None,
-            Ending::Skipped(why) => Some(words::escaped(why)),
-            Ending::Parked(park) => Some(words::escaped(&park.message)),
-            Ending::Failed(failure) => Some(words::escaped(&failure.to_string())),
+            Ending::Skipped(why) => Some(own(why)),
+            Ending::Parked(park) => Some(own(&park.message)),
+            Ending::Failed(failure) => Some(format!("{}: {}", failure.class, own(&failure.message))),
         }
     }
 }
