@@ -1,5 +1,7 @@
 //! One run after another: what is gone on with, skipped, repeated and given up.
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 
 use crate::running::Running;
@@ -61,10 +63,13 @@ fn outcomes(place: &Place, arguments: &[&str]) -> Vec<String> {
 }
 
 /// The bytes that an undisturbed run delivers.
-fn undisturbed() -> String {
-    let place = Place::with_config(SLOW);
-    place.done(&["run", "--progress", "none"]);
-    place.read("out/calls.csv")
+fn undisturbed() -> &'static str {
+    static BYTES: OnceLock<String> = OnceLock::new();
+    BYTES.get_or_init(|| {
+        let place = Place::with_config(&SLOW.replace("max_in_flight: 1", "max_in_flight: 8"));
+        place.done(&["run", "--progress", "none"]);
+        place.read("out/calls.csv")
+    })
 }
 
 #[test]
@@ -99,7 +104,7 @@ fn f5_a_report_that_was_changed_after_it_was_complete_is_extracted_again() {
 fn k2_after_a_signal_the_next_run_goes_on_under_the_same_query_to_the_same_bytes() {
     let place = Place::with_config(SLOW);
     let running = Running::start(&place, &[]);
-    running.until("\"pages\":5,");
+    running.until_pages(5);
     running.signal("-INT");
     let (code, last) = running.end();
     assert_eq!(code, Some(130));
@@ -123,7 +128,7 @@ fn k2_after_a_signal_the_next_run_goes_on_under_the_same_query_to_the_same_bytes
 fn k1_after_a_kill_status_shows_the_position_and_the_next_run_ends_with_the_same_bytes() {
     let place = Place::with_config(SLOW);
     let running = Running::start(&place, &[]);
-    running.until("\"pages\":30,");
+    running.until_pages(30);
     running.signal("-KILL");
     assert_eq!(running.end().0, None);
     let stored = &place.stored()[0];
@@ -137,7 +142,7 @@ fn k1_after_a_kill_status_shows_the_position_and_the_next_run_ends_with_the_same
 fn k5_while_one_process_works_on_a_report_a_second_leaves_it_alone_and_status_sees_it() {
     let place = Place::with_config(SLOW);
     let running = Running::start(&place, &[]);
-    running.until("\"pages\":2,");
+    running.until_pages(2);
     assert_eq!(place.stored()[0]["state"], "fetching");
     let second = place.run(&["run", "--progress", "plain"]);
     assert_eq!(code(&second), 75, "{}", err(&second));
@@ -152,7 +157,7 @@ fn k5_while_one_process_works_on_a_report_a_second_leaves_it_alone_and_status_se
 fn what_was_forgotten_starts_again_under_a_new_query() {
     let place = Place::with_config(SLOW);
     let running = Running::start(&place, &[]);
-    running.until("\"pages\":5,");
+    running.until_pages(5);
     running.signal("-TERM");
     assert_eq!(running.end().0, Some(143));
     let query = place.stored()[0]["query_id"].clone();
@@ -168,7 +173,7 @@ fn what_was_forgotten_starts_again_under_a_new_query() {
 fn f2_what_was_changed_while_unfinished_is_refused_and_fresh_starts_again() {
     let place = Place::with_config(SLOW);
     let running = Running::start(&place, &[]);
-    running.until("\"pages\":3,");
+    running.until_pages(3);
     running.signal("-INT");
     running.end();
     let changed = ["run", "--progress", "none", "--set", "reports.calls.page_size=100"];

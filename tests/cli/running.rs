@@ -41,6 +41,17 @@ impl Running {
         while !self.event().unwrap_or_else(|| panic!("ended before {words}")).contains(words) {}
     }
 
+    /// Waits until that many pages are written. Snapshots may skip numbers.
+    pub(crate) fn until_pages(&self, n: u64) {
+        let pages = |event: &str| serde_json::from_str::<serde_json::Value>(event).ok()?["pages"].as_u64();
+        loop {
+            let event = self.event().unwrap_or_else(|| panic!("ended before page {n}"));
+            if pages(&event).is_some_and(|pages| pages >= n) {
+                return;
+            }
+        }
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
