@@ -78,7 +78,7 @@ pub(crate) enum Command {
         /// The report
         #[arg(value_name = "REPORT")]
         report: String,
-        /// Only this window, written as `status` shows it
+        /// Only this window: a day such as 2024-01-31, or FROM..TO with both ends included, as `status` shows it
         #[arg(long, value_name = "FROM..TO")]
         window: Option<String>,
     },

@@ -87,7 +87,7 @@ impl Forget<'_> {
         say: &mut dyn FnMut(String),
     ) -> Result<(), Trouble> {
         let name = format!("{} ({})", stored.key.report, windows::shown(&stored.key.window, &self.zone()));
-        if let Some(publication) = publication(stored) {
+        if let Some(publication) = publication(stored)? {
             match publication.redo(disk) {
                 Ok(()) => {
                     let watermark = self.watermark(stored).then_some(stored.key.window.to);
@@ -164,14 +164,21 @@ fn claims(store: &dyn Store, known: &[StoredExtraction]) -> Result<Vec<Claim>, T
 }
 
 /// How a delivery that was begun is finished; none where there are no files to show.
-fn publication(stored: &StoredExtraction) -> Option<Publication> {
-    stored.delivery.as_deref().and_then(|delivery| serde_json::from_str(delivery).ok())
+fn publication(stored: &StoredExtraction) -> Result<Option<Publication>, StoreError> {
+    let delivery = stored.delivery.as_deref().filter(|_| is_file(&stored.begun.output));
+    delivery.map(Publication::parse).transpose().map_err(|why| StoreError::Damaged {
+        what: format!("how to finish the delivery of {} can't be read: {why}", stored.key.report),
+    })
+}
+
+fn is_file(output: &str) -> bool {
+    !matches!(output, "" | "-")
 }
 
 /// The files that are made while the extraction runs, where no other one may have made them.
 fn leftovers(store: &dyn Store, stored: &StoredExtraction) -> Result<Vec<PathBuf>, StoreError> {
     let output = &stored.begun.output;
-    if matches!(output.as_str(), "" | "-") {
+    if !is_file(output) {
         return Ok(Vec::new());
     }
     let shares = |other: &StoredExtraction| {
@@ -348,8 +355,7 @@ mod tests {
         place.put("/out/a.csv.part", "id\n");
         let output = Deliverable { path: "/out/a.csv".into(), bytes: 3, sha256 };
         let publication = Publication { output, sides: Vec::new(), stale: Vec::new(), manifest: "{}\n".into() };
-        let delivery = serde_json::to_string(&publication).unwrap();
-        place.store.save_delivery(&key, &delivery, "{}\n").unwrap();
+        place.store.save_delivery(&key, &publication.to_text(), "{}\n").unwrap();
     }
 
     #[test]
@@ -362,6 +368,15 @@ mod tests {
         assert!(place.has("/out/a.csv") && !place.has("/out/a.csv.part"));
         assert_eq!(place.disk.facts(Path::new("/out/a.csv.manifest.json")).unwrap().unwrap().len, 3);
         assert_eq!(place.store.list().unwrap()[0].state, ReportState::Complete);
+    }
+
+    #[test]
+    fn d5_a_delivery_that_can_not_be_read_is_not_dropped_halfway() {
+        let place = Place::new();
+        let key = place.unfinished("calls", 0, "/out/a.csv");
+        place.store.save_delivery(&key, "{", "{}").unwrap();
+        assert_eq!(place.forget("calls", None).unwrap_err().exit.code(), 2);
+        assert_eq!(place.windows(), [0]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use cxtract::model::{FileMark, PageNumber, Position, QueryId, ReportState, Times
 use cxtract::state::{Begun, Checkpoint, ExtractionKey, Origin, SqliteStore, Store};
 use serde_json::{Value, json};
 
-use crate::support::{Place, code, err, out};
+use crate::support::{Place, USUAL, code, err, out};
 
 fn january() -> Window {
     let moment = |text| Timestamp::parse(text).unwrap();
@@ -140,6 +140,39 @@ fn d5_a_damaged_store_is_exit_2_with_the_remedy_for_every_command_and_stays_as_i
         assert_eq!(out(&run), "");
     }
     assert!(place.read(".cxtract/state.db").starts_with("this is no database"));
+    assert!(!place.path("out").exists());
+}
+
+#[test]
+fn k7_a_store_of_a_newer_program_is_exit_2_for_every_command_and_stays_as_it_is() {
+    let place = Place::usual();
+    let store = place.store();
+    place.unfinished(&store, "calls");
+    drop(store);
+    // A version is written in two places, which must agree.
+    let shift = |by: i64| {
+        let database = rusqlite::Connection::open(place.path(".cxtract/state.db")).unwrap();
+        for place in ["user_version", "application_id"] {
+            let found = database.pragma_query_value(None, place, |row| row.get::<_, i64>(0)).unwrap();
+            database.pragma_update(None, place, found + by).unwrap();
+        }
+    };
+    shift(97);
+    for arguments in [&["status"][..], &["forget", "calls"], &["run", "--dry-run"], &["run"]] {
+        let run = place.run(arguments);
+        assert_eq!(code(&run), 2, "{arguments:?}: {}", err(&run));
+        assert!(err(&run).contains("run a newer program"), "{arguments:?}: {}", err(&run));
+    }
+    shift(-97);
+    assert_eq!(place.store().list().unwrap().len(), 1);
+}
+
+#[test]
+fn a_store_that_can_not_be_made_is_exit_2_before_any_request() {
+    let place = Place::with_config(&format!("state: {{url: 'sqlite://config.yaml/state.db'}}\n{USUAL}"));
+    let run = place.run(&["run"]);
+    assert_eq!(code(&run), 2, "{}", err(&run));
+    assert!(err(&run).contains("config.yaml/state.db"), "{}", err(&run));
     assert!(!place.path("out").exists());
 }
 
