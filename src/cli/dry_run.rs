@@ -132,7 +132,8 @@ mod tests {
         let (name, tenant) = (ReportName::new("interactions"), TenantName::new("acme"));
         let mut report = ReportConfig::new(name, tenant, "t", window, OutputSpec::in_dir("/out"));
         report.split = split;
-        let turn = |step: &Step| Turn { asked: Asked::Configured(DAY), window: DAY, step: step.clone() };
+        let turn =
+            |step: &Step| Turn { asked: Asked::Configured(DAY), window: DAY, step: step.clone(), is_done: false };
         Planned {
             job: Job { report: Arc::new(report), wanted: Wanted::Due(None), fresh: false },
             turns: steps.iter().map(turn).collect(),

@@ -45,6 +45,8 @@ pub(crate) struct Turn {
     pub(crate) asked: Asked,
     pub(crate) window: Window,
     pub(crate) step: Step,
+    /// Whether there is nothing at all to do for it, not even to give something up.
+    pub(crate) is_done: bool,
 }
 
 impl Job {
@@ -184,14 +186,20 @@ impl Planned {
         pieces.retain(|piece| self.turns.iter().all(|turn| turn.window != *piece));
         if self.job.report.window.is_since() {
             // None of them was ever begun, and until the one before it is complete none of them can be.
-            let turn = |window| Turn { asked: Asked::Configured(window), window, step: Step::Start };
+            let turn = |window| Turn { asked: Asked::Configured(window), window, step: Step::Start, is_done: false };
             self.turns.extend(pieces.drain(..).map(turn));
         }
         Ok(pieces)
     }
 
     fn take(&mut self, agenda: Agenda) {
-        let turn = |task: Task| Turn { asked: task.asked(), window: task.key.window, step: task.step };
+        let drops_nothing = agenda.drops.is_empty();
+        let turn = |task: Task| Turn {
+            asked: task.asked(),
+            window: task.key.window,
+            is_done: drops_nothing && matches!(task.step, Step::Skip(_)),
+            step: task.step,
+        };
         self.turns.extend(agenda.tasks.into_iter().map(turn));
         for remark in agenda.remarks {
             if !self.remarks.contains(&remark) {

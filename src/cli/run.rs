@@ -15,6 +15,7 @@ use actix::prelude::*;
 use cxtract::config::{ConfigErrors, ReportConfig, WindowOverrides};
 use cxtract::model::{ReportName, Timestamp, WallClock, Window};
 use cxtract::state::Store;
+use cxtract::state::agenda::Step;
 use cxtract::{Config, Ending, Engine, EngineHandle, Extract, StartError};
 use futures::FutureExt;
 use futures::future::join_all;
@@ -246,6 +247,9 @@ async fn in_turn(
 /// Extracts one window.
 async fn one(engine: &EngineHandle, planned: &Planned, turn: &Turn) -> Ended {
     let job = &planned.job;
+    if let (Step::Skip(why), true) = (&turn.step, turn.is_done) {
+        return end_of(planned, Some(turn.window), Ending::Skipped(why.clone()), Duration::ZERO);
+    }
     let began = Instant::now();
     let request = Extract { asked: turn.asked, fresh: job.fresh, ..Extract::report(job.report.name.as_str()) };
     let ending = engine.extract_with(request).await.unwrap_or_else(Ending::Failed);

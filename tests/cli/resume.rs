@@ -110,6 +110,7 @@ fn k2_after_a_signal_the_next_run_goes_on_under_the_same_query_to_the_same_bytes
     assert_eq!(code, Some(130));
     assert!(last.contains("\"parked\""), "{last}");
     let stored = &place.stored()[0];
+    assert_eq!(stored["state"], "parked");
     assert!(stored["pages"].as_u64().unwrap() >= 5, "{stored}");
     assert!(!place.path("out/calls.csv").exists() && place.path("out/calls.csv.part").exists());
     let dry = place.run(&["run", "--dry-run"]);
