@@ -256,18 +256,26 @@ impl EngineHandle {
     /// What an order would mean now: windows to begin, to go on with, to skip or to give up. Changes nothing.
     ///
     /// # Errors
-    /// Where it can't be made out. [`FailureClass::Config`] where what is stored and what is configured don't fit together.
-    pub async fn agenda(&self, order: &Extract) -> Result<Agenda, Failure> {
-        let Some(report) = self.0.workshop.config.report(order.report.as_str()) else {
-            let message = format!("{}: there is no report of that name in the configuration", order.report);
-            return Err(Failure::new(FailureClass::Config, message));
+    /// How the order would end at once: [`FailureClass::Config`] where what is stored and what is configured don't fit
+    /// together.
+    pub async fn agenda(&self, order: &Extract) -> Result<Agenda, Ending> {
+        self.agendas(&order.report, vec![order.clone()]).await?.pop().unwrap_or_else(|| Ok(Agenda::default()))
+    }
+
+    /// The same for many orders for one report, each by itself, with one look at what is stored.
+    ///
+    /// # Errors
+    /// How each of them would end at once.
+    pub async fn agendas(
+        &self,
+        report: &ReportName,
+        orders: Vec<Extract>,
+    ) -> Result<Vec<Result<Agenda, Ending>>, Ending> {
+        let Some(report) = self.0.workshop.config.report(report.as_str()) else {
+            let message = format!("{report}: there is no report of that name in the configuration");
+            return Err(Ending::Failed(Failure::new(FailureClass::Config, message)));
         };
-        match plan(&self.0.workshop, report, order).await {
-            Ok(agenda) => Ok(agenda),
-            Err(Ending::Failed(failure)) => Err(failure),
-            Err(Ending::Parked(park)) => Err(Failure::new(FailureClass::Local, park.message)),
-            Err(Ending::Complete(_) | Ending::Skipped(_)) => Ok(Agenda::default()),
-        }
+        plan(&self.0.workshop, report, orders).await
     }
 
     /// Sends nothing more for that report until [`resume`](Self::resume). False if it isn't under way.

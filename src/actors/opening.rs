@@ -42,30 +42,33 @@ pub enum Expiry {
     Again,
 }
 
-/// What an order means now. Changes nothing.
+/// What orders for one report mean now, each by itself. Changes nothing.
 ///
 /// # Errors
-/// The ending, where nothing can be done for it.
-pub async fn plan(shop: &Workshop, report: &Arc<ReportConfig>, order: &Extract) -> Result<Agenda, Ending> {
+/// The ending, where the store doesn't answer; for each order, where nothing can be done for it.
+pub async fn plan(
+    shop: &Workshop,
+    report: &Arc<ReportConfig>,
+    orders: Vec<Extract>,
+) -> Result<Vec<Result<Agenda, Ending>>, Ending> {
     let (name, tenant) = (report.name.clone(), report.tenant.clone());
     let known =
         shop.seams.store.call(move |store| Ok((store.of_report(&name, &tenant)?, store.watermark(&name, &tenant)?)));
     let (stored, watermark) = known.await.map_err(|error| endings::of_store(&report.name, &error))?;
     let destination = Destination::of(report, shop.sinks.contains_key(&report.name));
-    let (asked, fresh, now) = (order.asked, order.fresh, shop.seams.clock.now());
+    let now = shop.seams.clock.now();
     let (disk, report_too) = (shop.seams.disk.clone(), report.clone());
     let planned = shop.files.run(move || {
         let here = std::env::current_dir().unwrap_or_default();
         let size_of = |path: &Path| disk.facts(path).ok().flatten().map(|facts| facts.len);
-        let report = &*report_too;
-        let stored = &stored;
-        agenda(&Question { report, destination, asked, fresh, now, watermark, stored, here: &here, size_of: &size_of })
+        let (report, stored, here, size_of) = (&*report_too, &*stored, &*here, &size_of);
+        let made = |Extract { asked, fresh, .. }: Extract| {
+            let question = Question { report, destination, asked, fresh, now, watermark, stored, here, size_of };
+            agenda(&question).map_err(|fault| failed(report, FailureClass::Config, &fault.to_string()))
+        };
+        orders.into_iter().map(made).collect()
     });
-    match planned.await {
-        Ok(Ok(agenda)) => Ok(agenda),
-        Ok(Err(fault)) => Err(failed(report, FailureClass::Config, &fault.to_string())),
-        Err(dead) => Err(failed(report, FailureClass::Internal, &dead.to_string())),
-    }
+    planned.await.map_err(|dead| failed(report, FailureClass::Internal, &dead.to_string()))
 }
 
 /// Claims the report, finds out what is to be done, and gives up what is given up.
@@ -79,7 +82,8 @@ pub async fn open(shop: &Workshop, report: &Arc<ReportConfig>, order: &Extract) 
         let message = format!("{}: another process is working on it; it is left alone here", report.name);
         return Err(Ending::Parked(Park { reason: ParkReason::Busy, message, until: None }));
     };
-    let Agenda { drops, tasks, remarks } = plan(shop, report, order).await?;
+    let planned = plan(shop, report, vec![order.clone()]).await?.pop();
+    let Agenda { drops, tasks, remarks } = planned.unwrap_or_else(|| Ok(Agenda::default()))?;
     for dropped in drops {
         give_up(shop, report, dropped).await?;
     }
@@ -97,7 +101,7 @@ async fn give_up(shop: &Workshop, report: &ReportConfig, dropped: Dropped) -> Re
         }
         None if output.is_empty() || output == "-" => false,
         None => {
-            let removed = shop.files.run(move || disk.remove(&OutputNames::of(output).part())).await;
+            let removed = shop.files.run(move || OutputNames::of(output).remove_unfinished(&*disk)).await;
             if let Ok(Err(error)) = removed {
                 tracing::warn!(report = %report.name, %error, "what was given up could not be removed");
             }

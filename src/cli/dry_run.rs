@@ -21,33 +21,28 @@ use crate::cli::{setup, words};
 /// More queries than that say nothing new.
 const MOST_QUERIES: usize = 12;
 
-/// What the store as it lies there makes of an order.
+/// What the store as it lies there makes of orders for one report, each by itself.
 ///
 /// # Errors
-/// What stands against it.
-pub(crate) fn agenda(
+/// What stands against all of them, or each.
+pub(crate) fn agendas(
     store: Option<&dyn Store>,
     report: &ReportConfig,
-    order: &Extract,
+    orders: &[Extract],
     now: Timestamp,
-) -> Result<Agenda, Trouble> {
+) -> Result<Vec<Result<Agenda, Trouble>>, Trouble> {
     let (stored, watermark) = match store {
         None => (Vec::new(), None),
         Some(store) => (store.of_report(&report.name, &report.tenant)?, store.watermark(&report.name, &report.tenant)?),
     };
     let here = std::env::current_dir().map_err(|error| Trouble::refused(&error))?;
-    let question = Question {
-        report,
-        destination: Destination::of(report, false),
-        asked: order.asked,
-        fresh: order.fresh,
-        now,
-        watermark,
-        stored: &stored,
-        here: &here,
-        size_of: &size_of,
+    let destination = Destination::of(report, false);
+    let (stored, here) = (&*stored, &*here);
+    let made = |&Extract { asked, fresh, .. }: &Extract| {
+        let question = Question { report, destination, asked, fresh, now, watermark, stored, here, size_of: &size_of };
+        agenda::agenda(&question).map_err(|fault| Trouble::refused(&fault))
     };
-    agenda::agenda(&question).map_err(|fault| Trouble::refused(&fault))
+    Ok(orders.iter().map(made).collect())
 }
 
 fn size_of(path: &Path) -> Option<u64> {

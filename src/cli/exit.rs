@@ -5,7 +5,9 @@
 
 use std::process::ExitCode;
 
+use cxtract::model::FailureClass;
 use cxtract::state::StoreError;
+use cxtract::{Ending, Failure};
 
 /// A signal that asks the program to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,26 @@ impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         let exit = if matches!(error, StoreError::Full { .. }) { Exit::Parked } else { Exit::Usage };
         Self { exit, message: error.to_string() }
+    }
+}
+
+impl From<Ending> for Trouble {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Failed(failure) => Self { exit: exit_of(&failure), message: failure.message },
+            Ending::Parked(park) => Self { exit: Exit::Parked, message: park.message },
+            Ending::Skipped(message) => Self { exit: Exit::Done, message },
+            Ending::Complete(_) => Self { exit: Exit::Done, message: String::new() },
+        }
+    }
+}
+
+/// What a failure means for the exit code. One of the configuration is found before any request, be it by a run that
+/// has other reports under way.
+pub(crate) fn exit_of(failure: &Failure) -> Exit {
+    match failure.class {
+        FailureClass::Config => Exit::Usage,
+        _ => Exit::Failed,
     }
 }
 

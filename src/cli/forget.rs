@@ -187,9 +187,7 @@ fn leftovers(store: &dyn Store, stored: &StoredExtraction) -> Result<Vec<PathBuf
     if store.list()?.iter().any(shares) {
         return Ok(Vec::new());
     }
-    let names = OutputNames::of(output);
-    let part = |path: PathBuf| OutputNames::of(path).part();
-    Ok(vec![names.part(), part(names.rejects()), part(names.manifest())])
+    Ok(OutputNames::of(output).unfinished().into())
 }
 
 fn local(error: &dyn std::fmt::Display) -> Trouble {

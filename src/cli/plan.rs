@@ -120,13 +120,13 @@ pub(crate) fn window_of(asked: &Asked) -> Option<Window> {
     }
 }
 
-/// Plans all reports. `ask` tells what becomes of an order.
+/// Plans all reports. `ask` tells what becomes of orders for one of them, each by itself.
 ///
 /// # Errors
 /// Everything that stands against any of them.
 pub(crate) async fn of_all(
     jobs: &[Job],
-    ask: &impl AsyncFn(Extract) -> Result<Agenda, Trouble>,
+    ask: &impl AsyncFn(&Job, Vec<Extract>) -> Result<Vec<Result<Agenda, Trouble>>, Trouble>,
 ) -> Result<Vec<Planned>, Trouble> {
     let (mut plan, mut troubles) = (Vec::with_capacity(jobs.len()), Vec::new());
     for job in jobs {
@@ -143,25 +143,31 @@ pub(crate) async fn of_all(
     Err(Trouble { exit, message: messages.join("\n") })
 }
 
-/// Plans one report. `ask` tells what becomes of an order.
+/// Plans one report. `ask` tells what becomes of its orders.
 ///
 /// # Errors
 /// Everything that stands against it.
-async fn of(job: &Job, ask: &impl AsyncFn(Extract) -> Result<Agenda, Trouble>) -> Result<Planned, Vec<Trouble>> {
+async fn of(
+    job: &Job,
+    ask: &impl AsyncFn(&Job, Vec<Extract>) -> Result<Vec<Result<Agenda, Trouble>>, Trouble>,
+) -> Result<Planned, Vec<Trouble>> {
     let mut planned = Planned { job: job.clone(), turns: Vec::new(), remarks: Vec::new() };
     let mut troubles = Vec::new();
     let orders = match &job.wanted {
         Wanted::These(all) => all.clone(),
-        Wanted::Due(each) => match ask(job.order(Asked::Due)).await {
-            Err(trouble) => return Err(vec![trouble]),
-            Ok(agenda) => {
-                let pieces = planned.due(agenda, *each).map_err(|problem| vec![Trouble::refused(&problem)])?;
-                pieces.into_iter().map(Asked::Configured).collect()
+        Wanted::Due(each) => {
+            let due = ask(job, vec![job.order(Asked::Due)]).await.map_err(|trouble| vec![trouble])?;
+            let mut pieces = Vec::new();
+            for agenda in due {
+                let agenda = agenda.map_err(|trouble| vec![trouble])?;
+                pieces.extend(planned.due(agenda, *each).map_err(|problem| vec![Trouble::refused(&problem)])?);
             }
-        },
+            pieces.into_iter().map(Asked::Configured).collect()
+        }
     };
-    for asked in orders {
-        match ask(job.order(asked)).await {
+    let orders = orders.into_iter().map(|asked| job.order(asked)).collect();
+    for agenda in ask(job, orders).await.map_err(|trouble| vec![trouble])? {
+        match agenda {
             Ok(agenda) => planned.take(agenda),
             Err(trouble) => troubles.push(trouble),
         }
@@ -286,9 +292,7 @@ mod tests {
     ) -> Result<Vec<Planned>, Trouble> {
         let job = |report| Job::new(report, overrides, each, false, now(), None).unwrap();
         let jobs: Vec<Job> = config.reports.iter().map(job).collect();
-        let ask = async |order: Extract| {
-            dry_run::agenda(Some(store), config.report(order.report.as_str()).unwrap(), &order, now())
-        };
+        let ask = async |job: &Job, orders: Vec<Extract>| dry_run::agendas(Some(store), &job.report, &orders, now());
         of_all(&jobs, &ask).now_or_never().unwrap()
     }
 

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 use crate::cli::args::{ProgressMode, RunArgs};
 use crate::cli::exit::{Exit, Signal, Trouble};
 use crate::cli::plan::{self, Job, Planned, Turn};
-use crate::cli::progress::{self, Ended, exit_of};
+use crate::cli::progress::{self, Ended};
 use crate::cli::screen::Screen;
 use crate::cli::signals::Signals;
 use crate::cli::watcher::{ReportEnded, RunEnded, Watcher};
@@ -100,10 +100,7 @@ fn apart<'a>(reports: impl Iterator<Item = (&'a Arc<ReportConfig>, Vec<Window>)>
 fn dry(config: &Config, jobs: &[Job], now: Timestamp) -> Result<String, Trouble> {
     let store = setup::stored(config)?;
     let store = store.as_ref().map(|store| store as &dyn Store);
-    let ask = async |order: Extract| match config.report(order.report.as_str()) {
-        Some(report) => dry_run::agenda(store, report, &order, now),
-        None => Err(Trouble::refused(&format!("there is no report {}", order.report))),
-    };
+    let ask = async |job: &Job, orders: Vec<Extract>| dry_run::agendas(store, &job.report, &orders, now);
     let plan = plan::of_all(jobs, &ask).now_or_never().expect("what lies on this machine is not waited for")?;
     apart_as_planned(&plan)?;
     dry_run::shown(&plan).map_err(|problem| Trouble::refused(&problem))
@@ -153,8 +150,9 @@ fn extract(mut config: Config, jobs: Vec<Job>, mode: ProgressMode, screen: &Scre
 }
 
 async fn planned(engine: &EngineHandle, jobs: &[Job]) -> Result<Vec<Planned>, Trouble> {
-    let ask = async |order: Extract| {
-        engine.agenda(&order).await.map_err(|failure| Trouble { exit: exit_of(&failure), message: failure.message })
+    let ask = async |job: &Job, orders: Vec<Extract>| {
+        let agendas = engine.agendas(&job.report.name, orders).await.map_err(Trouble::from)?;
+        Ok(agendas.into_iter().map(|agenda| agenda.map_err(Trouble::from)).collect())
     };
     let plan = plan::of_all(jobs, &ask).await?;
     apart_as_planned(&plan)?;

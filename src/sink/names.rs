@@ -46,6 +46,19 @@ impl OutputNames {
         with(&plain, ".rejects.csv")
     }
 
+    /// What an unfinished extraction leaves: parts, and a manifest that was written aside.
+    pub fn unfinished(&self) -> [PathBuf; 3] {
+        [self.part(), with(&self.rejects(), ".part"), with(&self.manifest(), ".part")]
+    }
+
+    /// Removes what an unfinished extraction has left.
+    ///
+    /// # Errors
+    /// The first that can't be removed; the others are removed all the same.
+    pub fn remove_unfinished(&self, disk: &dyn Disk) -> io::Result<()> {
+        self.unfinished().iter().map(|path| disk.remove(path).map(drop)).fold(Ok(()), Result::and)
+    }
+
     /// The directory that all of them stand in.
     pub fn dir(&self) -> &Path {
         dir_of(&self.path)

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cxtract::model::{Ending, Failure, FailureClass, Manifest, ReportName, TenantName, Timestamp, Window};
+use cxtract::model::{Ending, Manifest, ReportName, TenantName, Timestamp, Window};
 
-use crate::cli::exit::Exit;
+use crate::cli::exit::{Exit, exit_of};
 use crate::cli::words;
 
 /// How a report ended.
@@ -69,15 +69,6 @@ impl Ended {
             Ending::Parked(park) => Some(own(&park.message)),
             Ending::Failed(failure) => Some(format!("{}: {}", failure.class, own(&failure.message))),
         }
-    }
-}
-
-/// What a failure means for the exit code. One of the configuration is found before any request, be it by a run that
-/// has other reports under way.
-pub(crate) fn exit_of(failure: &Failure) -> Exit {
-    match failure.class {
-        FailureClass::Config => Exit::Usage,
-        _ => Exit::Failed,
     }
 }
 
