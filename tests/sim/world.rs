@@ -25,10 +25,10 @@ use tokio::time::Instant;
 pub const WALL_START: Timestamp = Timestamp(1_717_200_000_000);
 
 /// The host that the engine runs on.
-const ENGINE: &str = "engine";
+pub const ENGINE: &str = "engine";
 
 /// Connects over the simulated network. Names that nobody bears don't resolve.
-struct SimDial(Arc<BTreeSet<String>>);
+pub struct SimDial(Arc<BTreeSet<String>>);
 
 impl Dial for SimDial {
     fn dial(&self, host: &str, port: u16) -> LocalBoxFuture<'static, Result<Box<dyn ByteStream>, DialError>> {
@@ -137,11 +137,8 @@ impl World {
         self.reports.push(name.to_owned());
     }
 
-    /// Runs it until every report has ended.
-    ///
-    /// # Errors
-    /// If that does not happen within the bound, in turmoil's words.
-    pub fn run(&self) -> Result<Aftermath, String> {
+    /// The network with its tenants; the engine is still to come.
+    pub fn network<'a>(&self) -> (turmoil::Sim<'a>, BTreeMap<String, SharedTenant>) {
         let mut sim = turmoil::Builder::new()
             .simulation_duration(self.bound)
             .tick_duration(self.tick)
@@ -159,6 +156,26 @@ impl World {
         for name in &self.deaf {
             sim.host(name.clone(), std::future::pending);
         }
+        (sim, tenants)
+    }
+
+    /// The way from the engine to the tenants.
+    pub fn dial(&self) -> SimDial {
+        SimDial(Arc::new(self.tenants.keys().chain(&self.deaf).cloned().collect()))
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> Result<Config, String> {
+        Config::load(&Sources::text("/sim/config.yaml", &self.yaml))
+            .map_err(|problems| format!("{problems}\n{}", self.yaml))
+    }
+
+    /// Runs it until every report has ended.
+    ///
+    /// # Errors
+    /// If that does not happen within the bound, in turmoil's words.
+    pub fn run(&self) -> Result<Aftermath, String> {
+        let (mut sim, tenants) = self.network();
         let disk = SimDisk::new();
         let found = Arc::new(Mutex::new(Found::default()));
         sim.client(ENGINE, extract(self.clone(), disk.clone(), found.clone()));
@@ -188,11 +205,9 @@ async fn serve(tenant: SharedTenant) -> turmoil::Result {
 async fn extract(world: World, disk: SimDisk, found: Arc<Mutex<Found>>) -> turmoil::Result {
     let start = Instant::now();
     let clock = WallClock::new(move || WALL_START.plus(start.elapsed()));
-    let config = Config::load(&Sources::text("/sim/config.yaml", &world.yaml))
-        .map_err(|problems| format!("{problems}\n{}", world.yaml))?;
-    let hosts = world.tenants.keys().chain(&world.deaf).cloned().collect();
+    let config = world.config()?;
     let seams = Seams {
-        dial: Arc::new(SimDial(Arc::new(hosts))),
+        dial: Arc::new(world.dial()),
         disk: Arc::new(disk),
         store: StoreHandle::inline(Arc::new(MemoryStore::new(clock.clone()))),
         clock,

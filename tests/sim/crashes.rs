@@ -1,0 +1,224 @@
+//! The power goes at the nth operation on disk or store, for every n; the next engine must end with the same bytes.
+//!
+//! Operations of both are counted in one row. After each cut the disk is put together from what was synced, from all
+//! that was written, and from a drawn part of it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use cxtract::delivery::Survival;
+use cxtract::mock::{CallKind, MockReport, MockTenant};
+use cxtract::state::StoredExtraction;
+use cxtract::{Ending, Manifest};
+
+use crate::lives::{Life, Lives};
+use crate::mortal::Blow;
+use crate::spread::{over_all_cores, without_panic};
+use crate::world::World;
+
+/// Requests under way at once in these worlds.
+const MAX_IN_FLIGHT: usize = 4;
+
+/// Pages that may be written and not yet durable: a batch that is filled while one is being synced.
+const PAGES_NOT_DURABLE: usize = 32;
+
+/// A 50-page report whose query is ready soon.
+pub fn fifty_pages() -> World {
+    of_pages(50, "page_size: 20")
+}
+
+/// Three parts of 17 pages, two of them open at once.
+pub fn three_parts() -> World {
+    of_pages(17, "page_size: 20\nsplit: 11d")
+}
+
+fn of_pages(pages: u64, report: &str) -> World {
+    let mock = MockTenant::builder()
+        .requests_per_second(f64::INFINITY)
+        .ready_after(std::time::Duration::from_millis(300))
+        .report("detail", MockReport::with_rows(pages * 20));
+    let lines = format!(
+        "rate_limit: {{requests_per_second: 1000, burst: 1000}}\nmax_in_flight: {MAX_IN_FLIGHT}\nmax_queries: 2\n\
+         poll: {{initial_delay: 200ms, max_delay: 400ms}}\nretry: {{base_delay: 50ms, max_delay: 200ms}}"
+    );
+    World { bound: std::time::Duration::from_secs(600), ..World::of_one(mock, &lines, report) }
+}
+
+/// The output of the report.
+pub fn output() -> PathBuf {
+    PathBuf::from("/sim/out/calls.csv")
+}
+
+fn manifest() -> PathBuf {
+    PathBuf::from("/sim/out/calls.csv.manifest.json")
+}
+
+/// What must hold whenever somebody looks at the folder: a final name has the right bytes, and a manifest stands
+/// beside the output that it tells of.
+pub fn look_at_the_folder(lives: &Lives) -> Result<(), String> {
+    let disk = &lives.machine.disk;
+    let found = disk.contents(&output());
+    if let Some(found) = &found {
+        let expected = lives.expected("acme", "detail");
+        if *found != expected {
+            return Err(format!("{} bytes have the final name, not the {} expected", found.len(), expected.len()));
+        }
+    }
+    let Some(text) = disk.contents(&manifest()) else { return Ok(()) };
+    let told: Manifest =
+        serde_json::from_slice(&text).map_err(|error| format!("a manifest that can't be read: {error}"))?;
+    match found {
+        None => Err("a manifest without its output".to_owned()),
+        Some(found) if told.output.sha256 != sha256(&found) || told.output.bytes != found.len() as u64 => {
+            Err("a manifest beside another output than it tells of".to_owned())
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// What must hold when all is done.
+pub fn look_at_the_end(lives: &Lives) -> Result<(), String> {
+    look_at_the_folder(lives)?;
+    let names = lives.machine.disk.names();
+    let others: Vec<_> = names.iter().filter(|name| **name != output() && **name != manifest()).collect();
+    if names.len() != 2 || !others.is_empty() {
+        return Err(format!("the folder holds {names:?}"));
+    }
+    Ok(())
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether the report is delivered, now or by an earlier life.
+pub fn is_done(life: &Life) -> bool {
+    let Life::Over(endings) = life else { return false };
+    endings.values().all(|ending| matches!(ending, Ok(Ending::Complete(_) | Ending::Skipped(_))))
+}
+
+/// The calls of the second life against what was stored when it began.
+fn judge_calls(lives: &Lives, stored: &[StoredExtraction], n_calls_before: usize) -> Result<(), String> {
+    let ledger = lives.ledger("acme");
+    let (before, after) = ledger.split_at(n_calls_before);
+    let is_page = |kind: CallKind| kind == CallKind::Page;
+    if let Some(stored) = stored.first() {
+        let known: BTreeSet<&str> = stored.queries.values().map(|query| query.id.as_str()).collect();
+        for call in after.iter().filter(|call| is_page(call.kind)) {
+            let (query, page) = (call.query.as_deref().unwrap_or_default(), call.page.unwrap_or(0));
+            let was_there = before.iter().any(|earlier| earlier.query.as_deref() == Some(query));
+            if was_there && !known.contains(query) {
+                return Err(format!("page {page} of {query} was asked for, which is read to its end or unknown"));
+            }
+            let position = stored.checkpoint.as_ref().map(|checkpoint| &checkpoint.position);
+            if let Some(position) = position
+                && position.query_id.as_ref().is_none_or(|id| id.as_str() == query)
+                && page < position.next_page.0
+            {
+                return Err(format!("page {page} was asked for again, the stored position is {}", position.next_page));
+            }
+        }
+    }
+    let had_rows: BTreeSet<_> = before
+        .iter()
+        .filter(|call| is_page(call.kind) && call.status == 200 && call.ended.is_some())
+        .map(|call| (call.query.clone(), call.page))
+        .collect();
+    let again = after.iter().filter(|call| had_rows.contains(&(call.query.clone(), call.page))).count();
+    if again > PAGES_NOT_DURABLE + 4 * MAX_IN_FLIGHT {
+        return Err(format!("{again} pages were fetched again"));
+    }
+    Ok(())
+}
+
+/// Each part's query is submitted once, and once more at most where the cut fell between sending and storing; then
+/// somebody is told.
+fn judge_submissions(lives: &Lives, stored: &[StoredExtraction], n_parts: usize) -> Result<(), String> {
+    let in_doubt: usize = stored.iter().map(|stored| stored.submissions.len()).sum();
+    let n_queries = lives.ledger("acme").query_ids().len();
+    if n_queries > n_parts + in_doubt {
+        return Err(format!("{n_queries} queries for {n_parts} parts, and {in_doubt} of unknown outcome"));
+    }
+    let is_told = lives.remarks.lock().iter().any(|remark| remark.contains("owner"));
+    if in_doubt > 0 && !is_told {
+        return Err("nobody was told of a query that may be left without an owner".to_owned());
+    }
+    Ok(())
+}
+
+/// Which moment, and what survives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Cut {
+    nth: u64,
+    blow: Blow,
+    survival: u64,
+}
+
+fn survival_of(cut: Cut) -> Survival {
+    match cut.survival {
+        0 => Survival::Least,
+        1 => Survival::Most,
+        seed => Survival::Drawn(seed * 1000 + cut.nth),
+    }
+}
+
+fn crash_and_go_on(world: &World, n_parts: usize, cut: Cut) -> Result<(), String> {
+    let mut lives = Lives::of(world);
+    let first = lives.live(Some((cut.nth, cut.blow)))?;
+    let what = lives.machine.operation(cut.nth);
+    let told = |why: String| format!("{what}: {why}");
+    if !matches!(first, Life::Died) {
+        return Err(told(format!("the power stayed on: {first:?}")));
+    }
+    lives.restart(survival_of(cut)).map_err(told)?;
+    look_at_the_folder(&lives).map_err(told)?;
+    let (stored, n_calls) = (lives.stored(), lives.ledger("acme").len());
+    let second = lives.live(None).map_err(told)?;
+    if !is_done(&second) {
+        return Err(told(format!("the second life ended with {second:?}")));
+    }
+    look_at_the_end(&lives).map_err(told)?;
+    judge_calls(&lives, &stored, n_calls).map_err(told)?;
+    judge_submissions(&lives, &stored, n_parts).map_err(told)
+}
+
+/// How many operations an undisturbed life takes.
+pub fn n_operations(world: &World) -> u64 {
+    let mut lives = Lives::of(world);
+    let life = lives.live(None).expect("it ends");
+    assert!(is_done(&life), "undisturbed, it ends with {life:?}");
+    look_at_the_end(&lives).expect("undisturbed, it leaves what it must");
+    lives.machine.n_operations()
+}
+
+/// All that failed, in words, and how one of them is run alone.
+pub fn assert_none<C: std::fmt::Debug>(failed: &[(C, String)], n_cases: usize) {
+    let told: Vec<_> = failed.iter().take(20).map(|(case, why)| format!("{case:?}: {why}")).collect();
+    assert!(failed.is_empty(), "{} of {n_cases} failed, the first of them:\n  {}", failed.len(), told.join("\n  "));
+}
+
+fn crash_everywhere(world: &World, n_parts: usize, step: usize) {
+    let n = n_operations(world);
+    assert!(n > 50, "only {n} operations");
+    let cut = |nth, blow, survival| Cut { nth, blow, survival };
+    let cuts: Vec<_> = (0..n)
+        .step_by(step)
+        .flat_map(|nth| {
+            (0..3).map(move |survival| cut(nth, Blow::PowerCut, survival)).chain([cut(nth, Blow::PowerCutAfter, 0)])
+        })
+        .collect();
+    let n_cuts = cuts.len();
+    let failed = over_all_cores(cuts, |cut| without_panic(|| crash_and_go_on(world, n_parts, cut)));
+    assert_none(&failed, n_cuts);
+}
+
+#[test]
+fn d4_after_a_power_cut_at_any_operation_of_a_50_page_report_the_next_run_delivers_the_same_bytes() {
+    crash_everywhere(&fifty_pages(), 1, 1);
+}
+
+#[test]
+fn d4_after_a_power_cut_in_a_split_report_the_next_run_delivers_the_same_bytes() {
+    crash_everywhere(&three_parts(), 3, 4);
+}

@@ -1,0 +1,90 @@
+//! The nth operation on disk or store fails, for every n, and the machine goes on: nothing wrong is ever shown, and
+//! later runs end with the same bytes.
+
+use cxtract::Ending;
+
+use crate::crashes::{
+    assert_none, fifty_pages, is_done, look_at_the_end, look_at_the_folder, n_operations, three_parts,
+};
+use crate::lives::{Life, Lives};
+use crate::mortal::Blow;
+use crate::spread::{over_all_cores, without_panic};
+use crate::world::World;
+
+/// Runs after the one that met the error: the first of them may find an output that can't be trusted any more.
+const MORE_LIVES: usize = 2;
+
+/// Whether an ending says what it is about.
+fn is_named(words: &str) -> bool {
+    ["calls", "/sim/", "state store", "scratch"].iter().any(|name| words.contains(name))
+}
+
+/// A life that met an error ends delivered, parked, or failed by name.
+fn judge_life(life: &Life) -> Result<(), String> {
+    let endings = match life {
+        Life::NotStarted(why) if is_named(why) => return Ok(()),
+        Life::NotStarted(why) => return Err(format!("not started, and what it is about is not said: {why}")),
+        Life::Died => return Err("it died".to_owned()),
+        Life::Over(endings) => endings,
+    };
+    for ending in endings.values() {
+        let words = match ending {
+            Ok(Ending::Complete(_) | Ending::Skipped(_)) => continue,
+            Ok(Ending::Parked(park)) => &park.message,
+            Ok(Ending::Failed(failure)) | Err(failure) => &failure.message,
+        };
+        if !is_named(words) {
+            return Err(format!("what it is about is not said: {words}"));
+        }
+    }
+    Ok(())
+}
+
+fn fail_and_go_on(world: &World, nth: u64, blow: Blow) -> Result<(), String> {
+    let mut lives = Lives::of(world);
+    let first = lives.live(Some((nth, blow)))?;
+    let what = lives.machine.operation(nth);
+    let told = |why: String| format!("{what}: {why}");
+    judge_life(&first).map_err(told)?;
+    look_at_the_folder(&lives).map_err(told)?;
+    let was_done = is_done(&first);
+    let mut last = first;
+    for _ in 0..MORE_LIVES {
+        // The process has ended and the machine lives on: all that was written is still there.
+        lives.restart(cxtract::delivery::Survival::Most).map_err(told)?;
+        last = lives.live(None).map_err(told)?;
+        look_at_the_folder(&lives).map_err(told)?;
+        if is_done(&last) {
+            break;
+        }
+        if was_done {
+            return Err(told(format!("it was delivered, and then: {last:?}")));
+        }
+    }
+    if !is_done(&last) {
+        return Err(told(format!("after {MORE_LIVES} more runs: {last:?}")));
+    }
+    look_at_the_end(&lives).map_err(told)
+}
+
+fn fail_everywhere(world: &World, blow: Blow, step: usize) {
+    let nths: Vec<_> = (0..n_operations(world)).step_by(step).collect();
+    let n_cases = nths.len();
+    let failed = over_all_cores(nths, |nth| without_panic(|| fail_and_go_on(world, nth, blow)));
+    assert_none(&failed, n_cases);
+}
+
+#[test]
+fn d2_an_error_at_any_operation_of_a_50_page_report_never_leads_to_wrong_bytes() {
+    fail_everywhere(&fifty_pages(), Blow::Error, 1);
+}
+
+#[test]
+fn d1_a_full_disk_at_any_operation_of_a_50_page_report_never_leads_to_wrong_bytes() {
+    fail_everywhere(&fifty_pages(), Blow::Full, 1);
+}
+
+#[test]
+fn d2_an_error_in_a_split_report_never_leads_to_wrong_bytes() {
+    fail_everywhere(&three_parts(), Blow::Error, 4);
+}
