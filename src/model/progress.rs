@@ -25,6 +25,15 @@ pub enum ReportState {
 }
 
 impl ReportState {
+    /// Every state.
+    const ALL: [Self; 7] =
+        [Self::Queued, Self::Submitted, Self::Polling, Self::Fetching, Self::Complete, Self::Parked, Self::Failed];
+
+    /// The state that goes by this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
     /// The word for it in events, tables and the state store.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -93,4 +102,17 @@ pub struct Progress {
     pub message: Option<String>,
     /// When this was true.
     pub at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_read_back_from_its_word() {
+        for state in ReportState::ALL {
+            assert_eq!(ReportState::parse(state.as_str()), Some(state));
+        }
+        assert_eq!(ReportState::parse("Queued"), None);
+    }
 }

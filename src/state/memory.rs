@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::model::{QueryId, ReportName, ReportState, TenantName, Timestamp, WallClock};
 
-use super::{Begun, Checkpoint, Claim, ExtractionKey, Store, StoreError, StoredExtraction, StoredQuery, TenantWait};
+use super::{Begun, Checkpoint, Claim, ExtractionKey, Store, StoreError, StoredExtraction, TenantWait};
 
 /// What goes wrong at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl MemoryStore {
     fn sorted(&self, doing: &str, of: impl Fn(&ExtractionKey) -> bool) -> Result<Vec<StoredExtraction>, StoreError> {
         let wanted = |inner: &mut Inner| inner.extractions.values().filter(|known| of(&known.key)).cloned().collect();
         let mut all: Vec<_> = self.call(doing, wanted)?;
-        all.sort_by(|a: &StoredExtraction, b| order(&a.key).cmp(&order(&b.key)));
+        all.sort_by(|a: &StoredExtraction, b| a.key.order().cmp(&b.key.order()));
         Ok(all)
     }
 }
@@ -154,12 +154,14 @@ impl Store for MemoryStore {
     }
 
     fn take_up(&self, key: &ExtractionKey) -> Result<StoredExtraction, StoreError> {
-        let mut known = None;
-        self.change("taking an extraction up again", key, |extraction| {
-            extraction.n_resumed += u64::from(extraction.has_something());
-            known = Some(extraction.clone());
-        })?;
-        known.ok_or_else(|| unknown("taking an extraction up again"))
+        let doing = "taking an extraction up again";
+        let now = self.clock.now();
+        self.call(doing, |inner| {
+            let extraction = inner.extractions.get_mut(key).ok_or_else(|| unknown(doing))?;
+            extraction.taken_up();
+            extraction.updated_at = now;
+            Ok(extraction.clone())
+        })?
     }
 
     fn begin_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError> {
@@ -181,11 +183,7 @@ impl Store for MemoryStore {
         query: &QueryId,
         submitted_at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.change("storing a query", key, |extraction| {
-            let after_loss = extraction.n_expired > 0;
-            extraction.queries.insert(part, StoredQuery { id: query.clone(), submitted_at, after_loss });
-            extraction.submissions.remove(&part);
-        })
+        self.change("storing a query", key, |extraction| extraction.submitted(part, query, submitted_at))
     }
 
     fn drop_expired_query(
@@ -194,18 +192,11 @@ impl Store for MemoryStore {
         part: u32,
         checkpoint: Option<&Checkpoint>,
     ) -> Result<(), StoreError> {
-        self.change("dropping an expired query", key, |extraction| {
-            extraction.queries.remove(&part);
-            extraction.checkpoint = checkpoint.cloned();
-            extraction.n_expired += 1;
-        })
+        self.change("dropping an expired query", key, |extraction| extraction.expired(part, checkpoint))
     }
 
     fn save_checkpoint(&self, key: &ExtractionKey, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        self.change("storing a position", key, |extraction| {
-            extraction.queries.retain(|part, _| *part >= checkpoint.position.part);
-            extraction.checkpoint = Some(checkpoint.clone());
-        })
+        self.change("storing a position", key, |extraction| extraction.reached(checkpoint))
     }
 
     fn save_state(&self, key: &ExtractionKey, state: ReportState, message: Option<&str>) -> Result<(), StoreError> {
@@ -260,16 +251,12 @@ impl Store for MemoryStore {
     }
 }
 
-fn order(key: &ExtractionKey) -> (&ReportName, &TenantName, Timestamp, Timestamp, &str) {
-    (&key.report, &key.tenant, key.window.from, key.window.to, &key.hash)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use crate::model::{PageNumber, Position, Window};
-    use crate::state::Origin;
+    use crate::state::{Origin, StoredQuery};
 
     use super::*;
 

@@ -6,10 +6,12 @@
 mod handle;
 mod memory;
 mod record;
+mod sqlite;
 
 pub use handle::StoreHandle;
 pub use memory::{MemoryStore, StoreFault};
 pub use record::{Begun, Checkpoint, ExtractionKey, Origin, StoredExtraction, StoredQuery, TenantWait};
+pub use sqlite::SqliteStore;
 
 use std::any::Any;
 
@@ -19,7 +21,9 @@ use crate::model::{QueryId, ReportName, ReportState, TenantName, Timestamp};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// What is stored can't be what was stored: nothing may be built on it.
-    #[error("the state store is damaged: {what}; restore it from a copy, or move it away and run with --fresh")]
+    #[error(
+        "the state store is damaged: {what}; restore it from a copy, or move it and its -wal away and run with --fresh"
+    )]
     Damaged {
         /// What was found, and where.
         what: String,
@@ -31,6 +35,25 @@ pub enum StoreError {
         doing: String,
         /// The system's words.
         reason: String,
+    },
+    /// There is no room for what was to be stored; it has not happened.
+    #[error("the state store failed while {doing}: its disk is full; make room and run again")]
+    Full {
+        /// What was being done.
+        doing: String,
+    },
+    /// A newer program has written the store. Nothing was changed.
+    #[error(
+        "the state store {path} is of version {found}, and this program knows none above {known}: run a newer program, \
+         or use another state store"
+    )]
+    TooNew {
+        /// The file.
+        path: String,
+        /// The store's version.
+        found: u32,
+        /// The newest version that this program knows.
+        known: u32,
     },
 }
 

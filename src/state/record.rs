@@ -20,6 +20,13 @@ pub struct ExtractionKey {
     pub hash: String,
 }
 
+impl ExtractionKey {
+    /// By report, tenant and window.
+    pub(super) fn order(&self) -> impl Ord + '_ {
+        (&self.report, &self.tenant, self.window.from, self.window.to, &self.hash)
+    }
+}
+
 /// Where a window came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -116,6 +123,31 @@ impl StoredExtraction {
     /// Whether a later run has anything to go on from: a query at the tenant, or a position.
     pub fn has_something(&self) -> bool {
         !self.queries.is_empty() || self.checkpoint.is_some() || self.delivery.is_some()
+    }
+
+    /// A later run goes on with it.
+    pub(super) fn taken_up(&mut self) {
+        self.n_resumed += u64::from(self.has_something());
+    }
+
+    /// A query was accepted for a part.
+    pub(super) fn submitted(&mut self, part: u32, query: &QueryId, submitted_at: Timestamp) {
+        let after_loss = self.n_expired > 0;
+        self.queries.insert(part, StoredQuery { id: query.clone(), submitted_at, after_loss });
+        self.submissions.remove(&part);
+    }
+
+    /// The query of a part is lost, and with it what is behind `checkpoint`.
+    pub(super) fn expired(&mut self, part: u32, checkpoint: Option<&Checkpoint>) {
+        self.queries.remove(&part);
+        self.checkpoint = checkpoint.cloned();
+        self.n_expired += 1;
+    }
+
+    /// Everything before the position is durable; queries of parts that are behind it have served.
+    pub(super) fn reached(&mut self, checkpoint: &Checkpoint) {
+        self.queries.retain(|part, _| *part >= checkpoint.position.part);
+        self.checkpoint = Some(checkpoint.clone());
     }
 
     /// It is delivered: what was needed to get there is of no more use.

@@ -1,0 +1,297 @@
+//! The store that runs use: one SQLite database, which several processes may share.
+//!
+//! A call is one transaction, durable when it returns. What it changes is moved from SQLite's log into the database at
+//! once, so that between calls the database file alone holds everything. Opening looks at every page and every row:
+//! a store is whole, or it is refused; it is never repaired and never made anew where something stands already.
+
+mod file;
+mod rows;
+mod schema;
+mod trouble;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::model::{QueryId, ReportName, ReportState, TenantName, Timestamp, WallClock};
+
+use super::{Begun, Checkpoint, Claim, ExtractionKey, Store, StoreError, StoredExtraction, TenantWait};
+use trouble::Trouble;
+
+/// How long a call waits for other processes' transactions, each of which takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A store in an SQLite database.
+pub struct SqliteStore {
+    path: PathBuf,
+    clock: WallClock,
+    connection: Mutex<Connection>,
+}
+
+impl SqliteStore {
+    /// Opens the store at that path, and makes it where there is none. Times are taken from `clock`.
+    pub fn open(path: &Path, clock: WallClock) -> Result<Self, StoreError> {
+        opening(path, |path| {
+            if !file::is_there(path)? {
+                file::create(path, |scratch| {
+                    let mut connection = connect(scratch)?;
+                    schema::build(&mut connection)?;
+                    log_ahead(&connection)?;
+                    connection.close().map_err(|(_, error)| error.into())
+                })?;
+            }
+            whole(path).map_err(Trouble::of_content)
+        })
+        .map(|(path, connection)| Self { path, clock, connection })
+    }
+
+    /// Opens the store at that path; none where there is none.
+    pub fn open_existing(path: &Path, clock: WallClock) -> Result<Option<Self>, StoreError> {
+        let (path, connection) =
+            opening(path, |path| file::is_there(path)?.then(|| whole(path).map_err(Trouble::of_content)).transpose())?;
+        Ok(connection.map(|connection| Self { path, clock, connection }))
+    }
+
+    /// Where the database is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn read<R>(&self, doing: &str, act: impl FnOnce(&Connection) -> Result<R, Trouble>) -> Result<R, StoreError> {
+        let mut connection = self.connection.lock();
+        // In one transaction, so that rows which belong together are of one moment.
+        let read = connection.transaction().map_err(Trouble::from).and_then(|transaction| {
+            let found = act(&transaction)?;
+            transaction.commit()?;
+            Ok(found)
+        });
+        read.map_err(|trouble| trouble.told(doing, &self.path))
+    }
+
+    fn write<R>(&self, doing: &str, act: impl FnOnce(&Transaction<'_>) -> Result<R, Trouble>) -> Result<R, StoreError> {
+        let mut connection = self.connection.lock();
+        let written = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(Trouble::from)
+            .and_then(|transaction| {
+                // A newer program may have migrated the store since it was opened.
+                schema::version_of(&transaction)?;
+                let done = act(&transaction)?;
+                transaction.commit()?;
+                Ok(done)
+            });
+        if written.is_ok() {
+            settle(&connection);
+        }
+        written.map_err(|trouble| trouble.told(doing, &self.path))
+    }
+
+    fn change(
+        &self,
+        doing: &str,
+        key: &ExtractionKey,
+        act: impl FnOnce(&Transaction<'_>, &mut StoredExtraction) -> Result<(), Trouble>,
+    ) -> Result<StoredExtraction, StoreError> {
+        let now = self.clock.now();
+        self.write(doing, |transaction| {
+            let (number, mut extraction) = rows::find(transaction, key)?.ok_or(Trouble::Unknown)?;
+            let queries = extraction.queries.clone();
+            act(transaction, &mut extraction)?;
+            extraction.updated_at = now;
+            rows::update(transaction, number, &queries, &extraction)?;
+            Ok(extraction)
+        })
+    }
+
+    fn alter(
+        &self,
+        doing: &str,
+        key: &ExtractionKey,
+        act: impl FnOnce(&mut StoredExtraction),
+    ) -> Result<(), StoreError> {
+        self.change(doing, key, |_, extraction| {
+            act(extraction);
+            Ok(())
+        })
+        .map(drop)
+    }
+}
+
+fn opening<R>(path: &Path, open: impl FnOnce(&Path) -> Result<R, Trouble>) -> Result<(PathBuf, R), StoreError> {
+    let doing = "opening it";
+    // Not to be taken for a URI by SQLite, nor to depend on where the process is later.
+    let absolute = std::path::absolute(path).map_err(|error| Trouble::from(error).told(doing, path))?;
+    match open(&absolute) {
+        Ok(opened) => Ok((absolute, opened)),
+        Err(trouble) => Err(trouble.told(doing, &absolute)),
+    }
+}
+
+/// Opens a database that is there, of this program's version and without a fault in any page or row.
+fn whole(path: &Path) -> Result<Mutex<Connection>, Trouble> {
+    let mut connection = connect(path)?;
+    // Closing must not write to a database that turns out to be damaged or of a newer program.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    let snapshot = connection.transaction()?;
+    let version = schema::version_of(&snapshot)?;
+    let structure: String = snapshot.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if structure != "ok" {
+        return Err(Trouble::Damaged(structure.replace('\n', " ")));
+    }
+    schema::check(&snapshot, version)?;
+    rows::check(&snapshot, version)?;
+    snapshot.commit()?;
+    log_ahead(&connection)?;
+    if version < schema::VERSION {
+        schema::migrate(&mut connection)?;
+    }
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    Ok(Mutex::new(connection))
+}
+
+fn connect(path: &Path) -> Result<Connection, Trouble> {
+    // Without leave to create: a database that has just gone is not one to be made.
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    for (name, value) in
+        [("foreign_keys", "ON"), ("synchronous", "FULL"), ("cell_size_check", "ON"), ("trusted_schema", "OFF")]
+    {
+        connection.pragma_update(None, name, value)?;
+    }
+    Ok(connection)
+}
+
+fn log_ahead(connection: &Connection) -> Result<(), Trouble> {
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    match mode.as_str() {
+        "wal" => Ok(()),
+        _ => Err(Trouble::Unfit("its file system can't share memory between processes, which a write-ahead log needs")),
+    }
+}
+
+/// Moves what was committed into the database and empties the log. Where somebody else is in the middle of something,
+/// the next commit does it: the log is as durable.
+fn settle(connection: &Connection) {
+    drop(connection.busy_timeout(Duration::ZERO));
+    let moved =
+        connection.prepare_cached("PRAGMA wal_checkpoint(TRUNCATE)").and_then(|mut it| it.query_row([], |_| Ok(())));
+    if let Err(error) = moved {
+        tracing::debug!(%error, "the state store's log stays for now");
+    }
+    drop(connection.busy_timeout(PATIENCE));
+}
+
+impl Store for SqliteStore {
+    fn claim(&self, report: &ReportName, tenant: &TenantName) -> Result<Option<Claim>, StoreError> {
+        let lock = file::lock(&self.path, report, tenant);
+        let lock = lock.map_err(|trouble| trouble.told(&format!("claiming report {report}"), &self.path))?;
+        Ok(lock.map(Claim::new))
+    }
+
+    fn load(&self, key: &ExtractionKey) -> Result<Option<StoredExtraction>, StoreError> {
+        self.read("looking up an extraction", |db| Ok(rows::find(db, key)?.map(|(_, extraction)| extraction)))
+    }
+
+    fn list(&self) -> Result<Vec<StoredExtraction>, StoreError> {
+        self.read("listing extractions", rows::all).map(sorted)
+    }
+
+    fn of_report(&self, report: &ReportName, tenant: &TenantName) -> Result<Vec<StoredExtraction>, StoreError> {
+        self.read("listing a report's extractions", |db| rows::of_report(db, report, tenant)).map(sorted)
+    }
+
+    fn begin(&self, key: &ExtractionKey, begun: &Begun) -> Result<(), StoreError> {
+        let fresh = StoredExtraction::new(key.clone(), begun.clone(), self.clock.now());
+        self.write("storing a beginning", |db| rows::replace(db, &fresh))
+    }
+
+    fn take_up(&self, key: &ExtractionKey) -> Result<StoredExtraction, StoreError> {
+        self.change("taking an extraction up again", key, |_, extraction| {
+            extraction.taken_up();
+            Ok(())
+        })
+    }
+
+    fn begin_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError> {
+        self.alter("announcing a submission", key, |extraction| {
+            extraction.submissions.insert(part);
+        })
+    }
+
+    fn drop_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError> {
+        self.alter("dropping a submission", key, |extraction| {
+            extraction.submissions.remove(&part);
+        })
+    }
+
+    fn save_query(
+        &self,
+        key: &ExtractionKey,
+        part: u32,
+        query: &QueryId,
+        submitted_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.alter("storing a query", key, |extraction| extraction.submitted(part, query, submitted_at))
+    }
+
+    fn drop_expired_query(
+        &self,
+        key: &ExtractionKey,
+        part: u32,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<(), StoreError> {
+        self.alter("dropping an expired query", key, |extraction| extraction.expired(part, checkpoint))
+    }
+
+    fn save_checkpoint(&self, key: &ExtractionKey, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        self.alter("storing a position", key, |extraction| extraction.reached(checkpoint))
+    }
+
+    fn save_state(&self, key: &ExtractionKey, state: ReportState, message: Option<&str>) -> Result<(), StoreError> {
+        self.alter("storing a state", key, |extraction| {
+            extraction.state = state;
+            extraction.message = message.map(str::to_owned);
+        })
+    }
+
+    fn save_delivery(&self, key: &ExtractionKey, delivery: &str, manifest: &str) -> Result<(), StoreError> {
+        self.alter("storing a delivery", key, |extraction| {
+            extraction.delivery = Some(delivery.to_owned());
+            extraction.manifest = Some(manifest.to_owned());
+        })
+    }
+
+    fn complete(&self, key: &ExtractionKey, manifest: &str, watermark: Option<Timestamp>) -> Result<(), StoreError> {
+        self.change("storing a completion", key, |db, extraction| {
+            extraction.completed(manifest);
+            watermark.map_or(Ok(()), |to| rows::advance(db, &key.report, &key.tenant, to))
+        })
+        .map(drop)
+    }
+
+    fn forget(&self, key: &ExtractionKey) -> Result<(), StoreError> {
+        self.write("forgetting an extraction", |db| rows::delete(db, key))
+    }
+
+    fn watermark(&self, report: &ReportName, tenant: &TenantName) -> Result<Option<Timestamp>, StoreError> {
+        self.read("looking up a watermark", |db| rows::watermark(db, report, tenant))
+    }
+
+    fn tenant_wait(&self, tenant: &TenantName) -> Result<Option<TenantWait>, StoreError> {
+        self.read("looking up a tenant's wait", |db| rows::wait(db, tenant))
+    }
+
+    fn save_tenant_wait(&self, tenant: &TenantName, wait: TenantWait) -> Result<(), StoreError> {
+        self.write("storing a tenant's wait", |db| rows::lengthen_wait(db, tenant, wait))
+    }
+}
+
+fn sorted(mut extractions: Vec<StoredExtraction>) -> Vec<StoredExtraction> {
+    extractions.sort_by(|a, b| a.key.order().cmp(&b.key.order()));
+    extractions
+}
