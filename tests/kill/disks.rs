@@ -4,16 +4,20 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use cxtract::mock::{MockReport, MockTenant};
 use cxtract::model::ReportState;
 
 use crate::judge::{Between, judge_calls, judge_end, judge_folder, manifest, n_queries};
-use crate::place::Place;
+use crate::place::{Place, Running};
 use crate::signals::{mock, park_after};
 
+/// What somebody does to a `.part`.
+type Touch = fn(&Path);
+
 /// A parked report whose output has a position, in the state that `touch` leaves it in.
-fn touched(touch: impl Fn(&Path)) -> Place {
+fn touched(touch: Touch) -> Place {
     let place = Place::new(mock(1200)).report("calls", "");
     park_after(&place, 25);
     touch(&place.path("out/calls.csv.part"));
@@ -23,7 +27,7 @@ fn touched(touch: impl Fn(&Path)) -> Place {
 
 #[test]
 fn d6_an_output_that_was_deleted_shortened_edited_or_replaced_fails_by_name_and_is_extracted_anew_with_fresh() {
-    let touches: [(&str, fn(&Path)); 5] = [
+    let touches: [(&str, Touch); 5] = [
         ("deleted", |part| fs::remove_file(part).unwrap()),
         ("shortened", |part| fs::File::options().write(true).open(part).unwrap().set_len(100).unwrap()),
         ("emptied", |part| fs::write(part, "").unwrap()),
@@ -157,7 +161,11 @@ fn d7_with_too_few_open_files_nothing_is_submitted_or_everything_is_delivered() 
         let mock = MockTenant::builder().requests_per_second(f64::INFINITY).report("calls", MockReport::with_rows(100));
         let place = Place::new(mock).report("calls", "");
         let limited = place.command_after(&format!("ulimit -n {n_files}"), &["run", "--progress", "json"]);
-        let code = crate::place::Running::start(limited).end();
+        let mut run = Running::start(limited);
+        let Some(code) = run.end_within(Duration::from_secs(20)) else {
+            breaches.push(format!("{n_files} files: it does not end: {}", place.said()));
+            continue;
+        };
         judge_folder(&place, "calls");
         if code == Some(0) {
             judge_end(&place);

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a process that is killed lives in real time")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "figures are shown by --nocapture")]
 
 mod disks;
 #[cfg(feature = "failpoints")]

@@ -57,7 +57,8 @@ impl Lives {
             WALL_START.plus(Duration::from_millis(now))
         });
         let machine = Machine::new(MemoryStore::new(clock.clone()));
-        let (remarks, outcome): (Arc<Mutex<Vec<String>>>, Arc<Mutex<Option<Life>>>) = Default::default();
+        let remarks = Arc::<Mutex<Vec<String>>>::default();
+        let outcome = Arc::<Mutex<Option<Life>>>::default();
         let parts = (world.clone(), machine.clone(), clock, remarks.clone(), outcome.clone());
         sim.host(ENGINE, move || {
             let (world, machine, clock, remarks, outcome) = parts.clone();
