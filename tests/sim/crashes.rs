@@ -3,18 +3,15 @@
 //! Operations of both are counted in one row. After each cut the disk is put together from what was synced, from all
 //! that was written, and from a drawn part of it.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cxtract::delivery::Survival;
-use cxtract::mock::{CallKind, MockReport, MockTenant};
-use cxtract::state::StoredExtraction;
-use cxtract::{Ending, Manifest};
+use cxtract::mock::{MockReport, MockTenant};
 
 use crate::lives::{Life, Lives};
 use crate::mortal::Blow;
+use crate::recovery::{Between, is_done, judge_calls, judge_submissions, look_at_the_end, look_at_the_folder};
 use crate::spread::{over_all_cores, without_panic};
 use crate::world::World;
 
@@ -48,109 +45,6 @@ fn of_pages(pages: u64, report: &str) -> World {
     World { bound: Duration::from_secs(600), ..World::of_one(mock, &lines, report) }
 }
 
-/// The output of the report.
-pub fn output() -> PathBuf {
-    PathBuf::from("/sim/out/calls.csv")
-}
-
-fn manifest() -> PathBuf {
-    PathBuf::from("/sim/out/calls.csv.manifest.json")
-}
-
-/// What must hold whenever somebody looks at the folder: a final name has the right bytes, and a manifest stands
-/// beside the output that it tells of.
-pub fn look_at_the_folder(lives: &Lives) -> Result<(), String> {
-    let disk = &lives.machine.disk;
-    let found = disk.contents(&output());
-    if let Some(found) = &found {
-        let expected = lives.expected("acme", "detail");
-        if *found != expected {
-            return Err(format!("{} bytes have the final name, not the {} expected", found.len(), expected.len()));
-        }
-    }
-    let Some(text) = disk.contents(&manifest()) else { return Ok(()) };
-    let told: Manifest =
-        serde_json::from_slice(&text).map_err(|error| format!("a manifest that can't be read: {error}"))?;
-    match found {
-        None => Err("a manifest without its output".to_owned()),
-        Some(found) if told.output.sha256 != sha256(&found) || told.output.bytes != found.len() as u64 => {
-            Err("a manifest beside another output than it tells of".to_owned())
-        }
-        Some(_) => Ok(()),
-    }
-}
-
-/// What must hold when all is done.
-pub fn look_at_the_end(lives: &Lives) -> Result<(), String> {
-    look_at_the_folder(lives)?;
-    let names = lives.machine.disk.names();
-    let others: Vec<_> = names.iter().filter(|name| **name != output() && **name != manifest()).collect();
-    if names.len() != 2 || !others.is_empty() {
-        return Err(format!("the folder holds {names:?}"));
-    }
-    Ok(())
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    use sha2::Digest;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Whether the report is delivered, now or by an earlier life.
-pub fn is_done(life: &Life) -> bool {
-    let Life::Over(endings) = life else { return false };
-    endings.values().all(|ending| matches!(ending, Ok(Ending::Complete(_) | Ending::Skipped(_))))
-}
-
-/// The calls of the second life against what was stored when it began.
-fn judge_calls(lives: &Lives, stored: &[StoredExtraction], n_calls_before: usize) -> Result<(), String> {
-    let ledger = lives.ledger("acme");
-    let (before, after) = ledger.split_at(n_calls_before);
-    let is_page = |kind: CallKind| kind == CallKind::Page;
-    if let Some(stored) = stored.first() {
-        let known: BTreeSet<&str> = stored.queries.values().map(|query| query.id.as_str()).collect();
-        for call in after.iter().filter(|call| is_page(call.kind)) {
-            let (query, page) = (call.query.as_deref().unwrap_or_default(), call.page.unwrap_or(0));
-            let was_there = before.iter().any(|earlier| earlier.query.as_deref() == Some(query));
-            if was_there && !known.contains(query) {
-                return Err(format!("page {page} of {query} was asked for, which is read to its end or unknown"));
-            }
-            let position = stored.checkpoint.as_ref().map(|checkpoint| &checkpoint.position);
-            if let Some(position) = position
-                && position.query_id.as_ref().is_none_or(|id| id.as_str() == query)
-                && page < position.next_page.0
-            {
-                return Err(format!("page {page} was asked for again, the stored position is {}", position.next_page));
-            }
-        }
-    }
-    let had_rows: BTreeSet<_> = before
-        .iter()
-        .filter(|call| is_page(call.kind) && call.status == 200 && call.ended.is_some())
-        .map(|call| (call.query.clone(), call.page))
-        .collect();
-    let again = after.iter().filter(|call| had_rows.contains(&(call.query.clone(), call.page))).count();
-    if again > PAGES_NOT_DURABLE + 4 * MAX_IN_FLIGHT {
-        return Err(format!("{again} pages were fetched again"));
-    }
-    Ok(())
-}
-
-/// Each part's query is submitted once, and once more at most where the cut fell between sending and storing; then
-/// somebody is told.
-fn judge_submissions(lives: &Lives, stored: &[StoredExtraction], n_parts: usize) -> Result<(), String> {
-    let in_doubt: usize = stored.iter().map(|stored| stored.submissions.len()).sum();
-    let n_queries = lives.ledger("acme").query_ids().len();
-    if n_queries > n_parts + in_doubt {
-        return Err(format!("{n_queries} queries for {n_parts} parts, and {in_doubt} of unknown outcome"));
-    }
-    let is_told = lives.remarks.lock().iter().any(|remark| remark.contains("owner"));
-    if in_doubt > 0 && !is_told {
-        return Err("nobody was told of a query that may be left without an owner".to_owned());
-    }
-    Ok(())
-}
-
 /// Which moment, and what survives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Cut {
@@ -178,15 +72,18 @@ fn crash_and_go_on(world: &World, n_parts: usize, cut: Cut) -> Result<bool, Stri
     }
     lives.restart(survival_of(cut)).map_err(told)?;
     look_at_the_folder(&lives).map_err(told)?;
-    let (stored, n_calls) = (lives.stored(), lives.ledger("acme").len());
+    let between = Between::now(&lives);
     let second = lives.live(None).map_err(told)?;
     if !is_done(&second) {
         return Err(told(format!("the second life ended with {second:?}")));
     }
     look_at_the_end(&lives).map_err(told)?;
-    judge_calls(&lives, &stored, n_calls).map_err(told)?;
-    judge_submissions(&lives, &stored, n_parts).map_err(told)?;
-    Ok(stored.iter().any(|stored| stored.checkpoint.is_some()))
+    let again = judge_calls(&lives, &between).map_err(told)?;
+    if again > PAGES_NOT_DURABLE + 4 * MAX_IN_FLIGHT {
+        return Err(told(format!("{again} pages were fetched again")));
+    }
+    judge_submissions(&lives, &lives.asked()[0], n_parts, between.n_in_doubt("calls")).map_err(told)?;
+    Ok(between.stored.iter().any(|stored| stored.checkpoint.is_some()))
 }
 
 /// How many operations an undisturbed life takes.

@@ -3,11 +3,10 @@
 
 use cxtract::Ending;
 
-use crate::crashes::{
-    assert_none, fifty_pages, is_done, look_at_the_end, look_at_the_folder, n_operations, three_parts,
-};
+use crate::crashes::{assert_none, fifty_pages, n_operations, three_parts};
 use crate::lives::{Life, Lives};
 use crate::mortal::Blow;
+use crate::recovery::{is_done, look_at_the_end, look_at_the_folder};
 use crate::spread::{over_all_cores, without_panic};
 use crate::world::World;
 

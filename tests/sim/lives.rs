@@ -18,7 +18,7 @@ use cxtract::{Ending, Engine, Failure, Progress, Seams};
 use parking_lot::Mutex;
 
 use crate::mortal::{Blow, Machine};
-use crate::world::{ENGINE, WALL_START, World};
+use crate::world::{Asked, ENGINE, WALL_START, World};
 
 /// How a life of the engine ended.
 #[derive(Clone, Debug)]
@@ -118,14 +118,30 @@ impl Lives {
         self.machine.store.list().expect("the power is on")
     }
 
+    /// What the engine is asked for.
+    pub fn asked(&self) -> &[Asked] {
+        &self.world.asked
+    }
+
+    /// The tenants' names.
+    pub fn tenants(&self) -> impl Iterator<Item = &String> {
+        self.tenants.keys()
+    }
+
     /// A tenant's ledger.
     pub fn ledger(&self, tenant: &str) -> Ledger {
         self.tenants[tenant].lock().ledger().clone()
     }
 
-    /// What the output must be, if its queries were submitted.
-    pub fn expected(&self, tenant: &str, template: &str) -> Vec<u8> {
-        self.tenants[tenant].lock().expected_csv(template)
+    /// What a report's output must be, once its queries are submitted.
+    pub fn expected(&self, asked: &Asked) -> Vec<u8> {
+        self.tenants[&asked.tenant].lock().expected_csv(&asked.template)
+    }
+
+    /// How many queries of a report its tenant has accepted.
+    pub fn n_queries(&self, asked: &Asked) -> usize {
+        let tenant = self.tenants[&asked.tenant].lock();
+        tenant.queries().iter().filter(|query| query.template == asked.template).count()
     }
 }
 
@@ -147,7 +163,7 @@ async fn live(world: &World, machine: Machine, clock: WallClock, remarks: Arc<Mu
         Err(error) => return Life::NotStarted(error.to_string()),
     };
     engine.subscribe(Listener(remarks).start().recipient());
-    let extractions = world.reports.iter().map(|report| {
+    let extractions = world.asked.iter().map(|Asked { report, .. }| {
         let engine = engine.clone();
         async move { (report.clone(), engine.extract(report).await) }
     });

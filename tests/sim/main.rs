@@ -11,6 +11,8 @@ mod faults;
 mod judge;
 mod lives;
 mod mortal;
+mod reborn;
+mod recovery;
 mod scenario;
 mod seeds;
 mod spread;

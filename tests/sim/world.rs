@@ -54,6 +54,17 @@ pub struct Partition {
     pub lasts: Duration,
 }
 
+/// A report that is extracted.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Its name.
+    pub report: String,
+    /// Its tenant.
+    pub tenant: String,
+    /// Its template.
+    pub template: String,
+}
+
 /// Everything that a simulation starts from.
 #[derive(Clone)]
 pub struct World {
@@ -66,7 +77,7 @@ pub struct World {
     /// The engine's configuration.
     pub yaml: String,
     /// What is extracted, all at once.
-    pub reports: Vec<String>,
+    pub asked: Vec<Asked>,
     /// The longest way of a message.
     pub latency: Duration,
     /// The step of simulated time. Messages arrive at its ends only.
@@ -99,7 +110,7 @@ impl World {
             tenants: BTreeMap::new(),
             deaf: Vec::new(),
             yaml: "engine: {threads: 0}\ntenants:\n".to_owned(),
-            reports: Vec::new(),
+            asked: Vec::new(),
             latency: Duration::from_millis(8),
             tick: Duration::from_millis(10),
             partitions: Vec::new(),
@@ -134,7 +145,8 @@ impl World {
         for line in lines.lines() {
             self.yaml.push_str(&format!("    {}\n", line.trim()));
         }
-        self.reports.push(name.to_owned());
+        let [report, tenant, template] = [name, tenant, template].map(str::to_owned);
+        self.asked.push(Asked { report, tenant, template });
     }
 
     /// The network with its tenants; the engine is still to come.
@@ -224,7 +236,7 @@ async fn extract(world: World, disk: SimDisk, found: Arc<Mutex<Found>>) -> turmo
             turmoil::repair(ENGINE, partition.tenant.as_str());
         });
     }
-    let extractions = world.reports.iter().map(|report| {
+    let extractions = world.asked.iter().map(|Asked { report, .. }| {
         let engine = engine.clone();
         async move { (report.clone(), engine.extract(report).await) }
     });
