@@ -12,6 +12,7 @@ use actix::prelude::*;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
+use crate::actors::opening::plan;
 use crate::actors::supervisor::SupervisorActor;
 pub use crate::actors::workshop::{Seams, SinkFactory};
 use crate::actors::workshop::{SupervisorLines, Workshop};
@@ -24,6 +25,7 @@ use crate::model::{Ending, Failure, FailureClass, Outcome, Progress, ReportName,
 use crate::policy::backoff::{Retry, RetryBudget};
 use crate::policy::token::Grant;
 use crate::sink::Sink;
+use crate::state::agenda::Agenda;
 use crate::tenant::CallFault;
 use prepare::Prepared;
 
@@ -205,7 +207,8 @@ fn give_up(workshop: &Workshop, books: &Mutex<Books>) {
         running.cancel.send_replace(true);
         let message = format!("{}: the supervisor died {MAX_SUPERVISORS} times and again", running.report.name);
         running.progress.message = Some(message.clone());
-        workshop.extraction_ended(&running, ReportState::Failed);
+        running.progress.state = ReportState::Failed;
+        workshop.store_state(&running);
         running.answer(&Ok(Ending::Failed(Failure::new(FailureClass::Internal, message))));
     }
     drop(books);
@@ -244,6 +247,23 @@ impl EngineHandle {
     /// As for [`extract`](Self::extract).
     pub async fn extract_with(&self, order: Extract) -> Result<Ending, Failure> {
         self.0.lines.extract.ask(order).await.unwrap_or_else(|dead| Err(gone(dead)))
+    }
+
+    /// What an order would mean now: windows to begin, to go on with, to skip or to give up. Changes nothing.
+    ///
+    /// # Errors
+    /// Where it can't be made out. [`FailureClass::Config`] where what is stored and what is configured don't fit together.
+    pub async fn agenda(&self, order: &Extract) -> Result<Agenda, Failure> {
+        let Some(report) = self.0.workshop.config.report(order.report.as_str()) else {
+            let message = format!("{}: there is no report of that name in the configuration", order.report);
+            return Err(Failure::new(FailureClass::Config, message));
+        };
+        match plan(&self.0.workshop, report, order).await {
+            Ok(agenda) => Ok(agenda),
+            Err(Ending::Failed(failure)) => Err(failure),
+            Err(Ending::Parked(park)) => Err(Failure::new(FailureClass::Local, park.message)),
+            Err(Ending::Complete(_) | Ending::Skipped(_)) => Ok(Agenda::default()),
+        }
     }
 
     /// Sends nothing more for that report until [`resume`](Self::resume). False if it isn't under way.

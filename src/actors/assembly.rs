@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::actors::FetchedPage;
 use crate::actors::output::Cut;
 use crate::csv::{Framed, HeaderRule, HeaderVerdict};
@@ -33,12 +35,32 @@ pub enum Move {
 }
 
 /// What the tenant's counts said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// `X-Total-Count` of the lowest page that had one.
     pub first: Option<u64>,
     /// That of the highest.
     pub last: Option<u64>,
+}
+
+/// What an assembly needs to know of the pages that are in the output already.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AssemblyMemo {
+    /// The header, and how pages went about it.
+    pub header: HeaderRule,
+    /// The page before the next one, of the same query.
+    pub last_page: Option<PagePrint>,
+    /// What the tenant's counts said.
+    pub counts: Counts,
+}
+
+impl AssemblyMemo {
+    /// What is known at the beginning of the next part: the header is due once more, the rest is of the query before.
+    #[must_use]
+    pub fn for_next_part(self) -> Self {
+        let header = if self.header.names().is_some() { self.header.for_next_part() } else { HeaderRule::new() };
+        Self { header, last_page: None, counts: Counts::default() }
+    }
 }
 
 /// The pages of one query on their way into one output.
@@ -70,15 +92,27 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// An assembly from page 1 on. At most `max_window` pages are asked for at once.
-    pub fn new(repeated: RepeatedPages, total_rows: Option<u64>, page_size: u64, max_window: u64) -> Self {
+    /// An assembly from page `first` on; `memo` tells of the pages before it. At most `max_window` pages are asked for at
+    /// once.
+    pub fn new(
+        repeated: RepeatedPages,
+        total_rows: Option<u64>,
+        page_size: u64,
+        max_window: u64,
+        first: PageNumber,
+        memo: AssemblyMemo,
+    ) -> Self {
+        let ends = EndOfResults::new(first, repeated, total_rows);
+        let before = PageNumber(first.0.saturating_sub(1));
+        // The first count was some page's before; which one is of no interest.
+        let counts = [memo.counts.first.map(|n| (PageNumber(0), n)), memo.counts.last.map(|n| (before, n))];
         let mut window = SpeculationWindow::new(max_window);
         if let Some(n_rows) = total_rows {
             window.counted(n_rows, page_size);
         }
         Self {
-            ends: EndOfResults::new(PageNumber::FIRST, repeated, total_rows),
-            header: HeaderRule::new(),
+            ends: memo.last_page.map_or(ends.clone(), |print| ends.after_page(print)),
+            header: memo.header,
             window,
             page_size,
             held: BTreeMap::new(),
@@ -86,14 +120,22 @@ impl Assembly {
             under_way: BTreeSet::new(),
             wanted: BTreeSet::new(),
             deferred: BTreeSet::new(),
-            next_new: PageNumber::FIRST,
-            needed: PageNumber::FIRST,
-            counts: BTreeMap::new(),
+            next_new: first,
+            needed: first,
+            counts: counts.into_iter().flatten().collect(),
             expected_rows: total_rows,
             is_headless: false,
             ends_next: false,
             n_discarded: 0,
         }
+    }
+
+    /// What the next run would need to know of the pages that were handed on.
+    pub fn memo(&self) -> AssemblyMemo {
+        let mut before = self.counts.range(..self.head()).map(|(_, count)| *count);
+        let first = before.next();
+        let counts = Counts { first, last: before.next_back().or(first) };
+        AssemblyMemo { header: self.header.clone(), last_page: self.ends.last_delivered(), counts }
     }
 
     /// The page that is written next.
@@ -277,7 +319,12 @@ impl Assembly {
         self.held.clear();
         let Some(page) = lone_header else { return Move::End };
         let Some(first) = &page.framed.first else { return Move::End };
-        self.header.judge(page.number, first);
+        match self.header.judge(page.number, first) {
+            HeaderVerdict::Header => {}
+            // An earlier part of the report has brought it.
+            HeaderVerdict::Repeated { .. } | HeaderVerdict::Row => return Move::End,
+            HeaderVerdict::Changed { message } => return Move::Fail(Failure::new(FailureClass::Data, message)),
+        }
         self.n_discarded -= 1;
         self.ends_next = true;
         let n_bytes = u64::from(page.framed.bom_len);

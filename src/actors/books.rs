@@ -3,46 +3,48 @@
 //! The books outlive the supervisor: if it dies, its successor opens them where they lie. They hold handles and facts
 //! and start nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::dev::SendError;
 use actix::{Addr, Recipient};
-use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use crate::actors::context::{HttpTally, Trace};
+use crate::actors::context::{HttpTally, QueryPermits, Trace};
 use crate::actors::poller::PollerActor;
 use crate::actors::reconcile::Account;
 use crate::actors::writer::WriterActor;
-use crate::actors::{ExtractionStep, Lane};
+use crate::actors::{Extract, ExtractionStep, Journal, Lane};
 use crate::config::ReportConfig;
 use crate::model::{
-    Ending, ExtractionId, Failure, Park, ParkReason, Progress, QueryId, ReportName, ReportState, TenantName, Timestamp,
-    WaitReason, WallClock, Window,
+    Ending, ExtractionId, Failure, Park, ParkReason, Progress, ReportName, ReportState, TenantName, Timestamp,
+    WaitReason, WallClock,
 };
+use crate::state::{Claim, agenda::Task};
 
 /// Who asked for an extraction.
 pub type Asker = oneshot::Sender<Result<Ending, Failure>>;
 
-/// One extraction under way.
+/// One report under way: the window that is extracted now, and those that follow it.
 pub struct Running {
-    /// Its present incarnation.
+    /// The present incarnation.
     pub id: ExtractionId,
+    /// What was asked for.
+    pub order: Extract,
     /// What is extracted.
     pub report: Arc<ReportConfig>,
-    /// For which window.
-    pub window: Window,
-    /// Its query, once accepted.
-    pub query: Option<QueryId>,
-    /// The right to have that query open, whichever incarnation got it.
-    pub query_permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+    /// Keeps other processes away from the report.
+    pub claim: Option<Claim>,
+    /// The window that is extracted now; none until it is found out.
+    pub task: Option<Task>,
+    /// The windows that follow.
+    pub rest: VecDeque<Task>,
+    /// The rights to have queries open, whichever incarnation got them.
+    pub query_permits: QueryPermits,
     /// The thread that its sink is driven from, if it has one of its own.
     pub own_lane: Arc<OnceLock<Lane>>,
-    /// Whether an expired query was submitted again already.
-    pub was_resubmitted: bool,
     /// How often its stages were rebuilt.
     pub n_rebuilt: u32,
     /// Where it stood when it began.
@@ -56,17 +58,42 @@ pub struct Running {
     /// Holds it up.
     pub pause: watch::Sender<bool>,
     /// Its stages, once they are built.
-    pub stages: Option<(Addr<PollerActor>, Addr<WriterActor>)>,
+    pub stages: Option<Stages>,
+    /// What is to be done once the writer has let go of the output.
+    pub after: Option<AfterWriter>,
     /// The newest snapshot.
     pub progress: Progress,
     /// Who wants to know its end.
     pub askers: Vec<Asker>,
+    /// Who wants to know that it is gone.
+    pub leavers: Vec<oneshot::Sender<()>>,
+}
+
+/// The stages of one incarnation.
+pub struct Stages {
+    /// Looks after the queries.
+    pub poller: Addr<PollerActor>,
+    /// Drives the output.
+    pub writer: Addr<WriterActor>,
+    /// Stores for them.
+    pub journal: Journal,
+}
+
+/// What follows when a writer that was called off has saved how far it is.
+#[derive(Debug)]
+pub enum AfterWriter {
+    /// The extraction ends.
+    End(Ending),
+    /// It goes on from what is stored, with new stages.
+    Build,
+    /// The query of that part has expired.
+    Expire(u32),
 }
 
 impl Running {
     /// Whether a stage of it is gone without a word.
     pub fn has_lost_a_stage(&self) -> bool {
-        self.stages.as_ref().is_some_and(|(poller, writer)| !poller.connected() || !writer.connected())
+        self.stages.as_ref().is_some_and(|stages| !stages.poller.connected() || !stages.writer.connected())
     }
 
     /// Takes a step into the snapshot.
@@ -75,6 +102,10 @@ impl Running {
         let progress = &mut self.progress;
         progress.at = now;
         match step {
+            ExtractionStep::Submitted if progress.state == ReportState::Fetching => {}
+            ExtractionStep::Submitted => progress.state = ReportState::Submitted,
+            // Of a later part's query while an earlier part is read.
+            ExtractionStep::Polled(_) if progress.state == ReportState::Fetching => {}
             ExtractionStep::Polled(next) => {
                 progress.state = ReportState::Polling;
                 progress.waiting = Some((WaitReason::NextPoll, moment(next, clock)));
@@ -104,6 +135,9 @@ impl Running {
         for asker in self.askers.drain(..) {
             let _ = asker.send(ending.clone());
         }
+        for leaver in self.leavers.drain(..) {
+            let _ = leaver.send(());
+        }
     }
 }
 
@@ -114,7 +148,7 @@ pub fn moment(at: Instant, clock: &WallClock) -> Timestamp {
 
 /// The ending of an extraction that the host has called off.
 pub fn called_off(report: &ReportName) -> Ending {
-    let message = format!("{report}: stopped before its end; the next run asks for it again");
+    let message = format!("{report}: stopped before its end; the next run goes on with it");
     Ending::Parked(Park { reason: ParkReason::Stopped, message, until: None })
 }
 

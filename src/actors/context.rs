@@ -1,5 +1,6 @@
 //! What the stages of one extraction share: plain values and handles, no actor.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,10 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::actors::{Admit, ByteBudget, ExtractionEnd, ExtractionEnded, ExtractionMoved, ExtractionStep, Lane, Line};
+use crate::actors::{
+    Admit, ByteBudget, ExtractionEnd, ExtractionEnded, ExtractionMoved, ExtractionStep, Journal, Lane, Line,
+};
 use crate::config::{ReportConfig, TenantConfig};
 use crate::delivery::Scratch;
-use crate::model::{ExtractionId, HttpCounts, PageNumber, TenantName, WallClock, Window};
+use crate::model::{ExtractionId, HttpCounts, PageNumber, QueryId, TenantName, Timestamp, WallClock, Window};
 use crate::policy::backoff::RetrySettings;
 use crate::tenant::{TenantClient, TenantSettings};
 use crate::transport::{Dial, HttpClient, TransportSettings};
@@ -74,20 +77,20 @@ pub struct Trace {
     pub has_written: AtomicBool,
     /// Whether the sink has acknowledged some as durable.
     pub has_committed: AtomicBool,
-    ending: Mutex<Option<(ExtractionId, ExtractionEnd)>>,
+    ending: Mutex<Option<ExtractionEnded>>,
 }
 
 impl Trace {
     /// Notes the end, and gives the news of it.
-    pub fn ended(&self, extraction: ExtractionId, how: ExtractionEnd) -> ExtractionEnded {
-        *self.ending.lock() = Some((extraction, how.clone()));
-        ExtractionEnded { extraction, how }
+    pub fn ended(&self, extraction: ExtractionId, how: ExtractionEnd, is_released: bool) -> ExtractionEnded {
+        let ended = ExtractionEnded { extraction, how, is_released };
+        *self.ending.lock() = Some(ended.clone());
+        ended
     }
 
     /// The end of that incarnation, if it has ended: the news of it may have got lost.
     pub fn ending_of(&self, extraction: ExtractionId) -> Option<ExtractionEnded> {
-        let ending = self.ending.lock().clone();
-        ending.filter(|(of, _)| *of == extraction).map(|(extraction, how)| ExtractionEnded { extraction, how })
+        self.ending.lock().clone().filter(|ended| ended.extraction == extraction)
     }
 }
 
@@ -99,6 +102,8 @@ pub struct ExtractionContext {
     pub report: Arc<ReportConfig>,
     /// For which window.
     pub window: Window,
+    /// The windows of its parts: that one, unless the report is split.
+    pub windows: Arc<[Window]>,
     /// From whom.
     pub tenant: Arc<TenantLink>,
     /// Room for page bytes.
@@ -119,14 +124,16 @@ pub struct ExtractionContext {
     pub random: Mutex<fastrand::Rng>,
     /// Turns true when this incarnation must send nothing more.
     pub cancelled: watch::Receiver<bool>,
-    /// The last page that is of use by what is known so far: falls when the end is claimed, and to 0 when it is
-    /// decided.
-    pub last_useful: watch::Sender<u64>,
     /// Turns true while the host has paused the report.
     pub paused: watch::Receiver<bool>,
-    /// The right to have a query open; given back when the results are read to their end. Kept over incarnations,
-    /// as the query is.
-    pub query_permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+    /// The rights to have queries open, by part; each is given back when the part is read to its end.
+    pub query_permits: QueryPermits,
+    /// Its entries in the state store.
+    pub journal: Journal,
+    /// The watermark that its completion leaves, where the report keeps one.
+    pub watermark: Option<Timestamp>,
+    /// Submissions whose answer is still to come: each may be a query that the tenant has.
+    pub submissions_out: watch::Sender<u32>,
     /// Steps, for the supervisor.
     pub moved: Line<ExtractionMoved>,
     /// The end, for the supervisor.
@@ -158,14 +165,9 @@ impl ExtractionContext {
         let _ = cancelled.wait_for(|cancelled| *cancelled).await;
     }
 
-    /// Resolves when the end of the results is decided.
-    pub async fn pages_over(&self) {
-        let _ = self.last_useful.subscribe().wait_for(|last| *last == 0).await;
-    }
-
-    /// Resolves when that page lies past a claimed end.
-    pub async fn beyond_use(&self, page: PageNumber) {
-        let _ = self.last_useful.subscribe().wait_for(|last| *last < page.0).await;
+    /// Resolves when no submission is out.
+    pub async fn no_submission_out(&self) {
+        let _ = self.submissions_out.subscribe().wait_for(|n_out| *n_out == 0).await;
     }
 
     /// Resolves when the host doesn't hold the report up.
@@ -174,15 +176,54 @@ impl ExtractionContext {
         let _ = paused.wait_for(|paused| !*paused).await;
     }
 
-    /// What the manifest says of calls.
-    pub fn http_counts(&self, tokens_before: u64, opens_before: u64) -> HttpCounts {
+    /// What the manifest says of calls, `before` included.
+    pub fn http_counts(&self, before: HttpCounts, tokens_before: u64, opens_before: u64) -> HttpCounts {
+        let tokens = self.tenant.n_tokens.load(Ordering::Relaxed).saturating_sub(tokens_before);
+        let opens = self.tenant.n_breaker_opens.load(Ordering::Relaxed).saturating_sub(opens_before);
         HttpCounts {
-            requests: self.tally.requests.load(Ordering::Relaxed),
-            retries: self.tally.retries.load(Ordering::Relaxed),
-            throttled: self.tally.throttled.load(Ordering::Relaxed),
-            token_refreshes: self.tenant.n_tokens.load(Ordering::Relaxed).saturating_sub(tokens_before),
-            breaker_opens: self.tenant.n_breaker_opens.load(Ordering::Relaxed).saturating_sub(opens_before),
+            requests: before.requests + self.tally.requests.load(Ordering::Relaxed),
+            retries: before.retries + self.tally.retries.load(Ordering::Relaxed),
+            throttled: before.throttled + self.tally.throttled.load(Ordering::Relaxed),
+            token_refreshes: before.token_refreshes + tokens,
+            breaker_opens: before.breaker_opens + opens,
         }
+    }
+}
+
+/// The rights to have queries open, by part. Kept over incarnations, as the queries are.
+pub type QueryPermits = Arc<Mutex<BTreeMap<u32, OwnedSemaphorePermit>>>;
+
+/// A part of a report whose query's pages are being fetched.
+#[derive(Debug)]
+pub struct OpenPart {
+    /// Which one, from 0.
+    pub nth: u32,
+    /// Its query.
+    pub query: QueryId,
+    /// The last page that is of use by what is known so far: falls when the end is claimed, and to 0 when it is
+    /// decided.
+    last_useful: watch::Sender<u64>,
+}
+
+impl OpenPart {
+    /// A part all of whose pages are of use.
+    pub fn new(nth: u32, query: QueryId) -> Self {
+        Self { nth, query, last_useful: watch::channel(u64::MAX).0 }
+    }
+
+    /// No page after that one is of use.
+    pub fn useful_up_to(&self, page: u64) {
+        self.last_useful.send_if_modified(|last| std::mem::replace(last, page) != page);
+    }
+
+    /// Resolves when the end of the part is decided.
+    pub async fn is_over(&self) {
+        let _ = self.last_useful.subscribe().wait_for(|last| *last == 0).await;
+    }
+
+    /// Resolves when that page lies past a claimed end.
+    pub async fn beyond_use(&self, page: PageNumber) {
+        let _ = self.last_useful.subscribe().wait_for(|last| *last < page.0).await;
     }
 }
 

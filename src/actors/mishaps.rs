@@ -3,12 +3,13 @@
 //! A stage is rebuilt a few times; after that, what hangs on it fails by name. News of a death may itself be lost with a
 //! dying supervisor, so a new one looks for itself.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use actix::prelude::*;
 
 use crate::actors::Stage;
-use crate::actors::books::InHand;
+use crate::actors::books::{AfterWriter, InHand};
 use crate::actors::supervisor::SupervisorActor;
 use crate::model::{Ending, ExtractionId, Failure, FailureClass};
 
@@ -37,10 +38,11 @@ impl SupervisorActor {
         for news in ended {
             Handler::handle(self, news, ctx);
         }
-        let lost: Vec<_> = {
+        let lost: BTreeSet<_> = {
             let books = self.books.lock();
             let lost = books.running.iter().filter(|r| r.stages.is_none() || r.has_lost_a_stage());
-            lost.map(|r| r.id).collect()
+            let waited_for = books.running.iter().filter(|r| r.after.is_some());
+            lost.chain(waited_for).map(|r| r.id).collect()
         };
         for id in lost {
             self.rebuild(id, "a stage", ctx);
@@ -79,21 +81,28 @@ impl SupervisorActor {
         let books = self.books.clone();
         let mut books = books.lock();
         let Some(running) = books.by_id(id) else { return };
+        if running.after.is_some() {
+            // It was called off: whatever has died meanwhile, that goes on.
+            let has_writer = running.stages.as_ref().is_some_and(|stages| stages.writer.connected());
+            drop(books);
+            return if has_writer { self.wind_down_again(id, ctx) } else { self.released(id, ctx) };
+        }
         running.n_rebuilt += 1;
         let name = running.report.name.clone();
         if running.n_rebuilt > MAX_REBUILDS {
             let message = format!("{name}: {what} died {MAX_REBUILDS} times and again after each rebuild");
+            let failed = Ending::Failed(Failure::new(FailureClass::Internal, message));
             drop(books);
-            return self.end(id, Ending::Failed(Failure::new(FailureClass::Internal, message)), ctx);
+            return self.wind_down(id, AfterWriter::End(failed), ctx);
         }
-        if !self.workshop.can_start_again(running, false) {
+        if !self.workshop.can_start_again(running) {
             let message = format!("{name}: {what} died, and what went down a stream can't be taken back; run again");
+            let failed = Ending::Failed(Failure::new(FailureClass::Internal, message));
             drop(books);
-            return self.end(id, Ending::Failed(Failure::new(FailureClass::Internal, message)), ctx);
+            return self.wind_down(id, AfterWriter::End(failed), ctx);
         }
-        tracing::warn!(report = %name, stage = what, "a stage died and is rebuilt; the output starts again");
-        running.cancel.send_replace(true);
+        tracing::warn!(report = %name, stage = what, "a stage died and is rebuilt; the report goes on from what is durable");
         drop(books);
-        self.build(&name, ctx);
+        self.wind_down(id, AfterWriter::Build, ctx);
     }
 }

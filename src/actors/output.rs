@@ -5,12 +5,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
+use crate::actors::assembly::AssemblyMemo;
 use crate::actors::{FetchedPage, Trace};
-use crate::model::{FileMark, Manifest, PageNumber, Position};
-use crate::sink::{Sealed, Sink, SinkError, WhenDurable};
+use crate::model::{FileMark, Manifest, PageNumber, Position, QueryId};
+use crate::sink::{Publication, Sealed, Sink, SinkError, WhenDurable};
 
 /// Written bytes after which the output is made durable.
 const COMMIT_BYTES: u64 = 64 << 20;
@@ -18,9 +22,13 @@ const COMMIT_BYTES: u64 = 64 << 20;
 /// Written pages after which it is.
 const COMMIT_PAGES: u64 = 16;
 
-/// Several commits' worth of bytes must have come before pages alone make a commit: syncing small pages one batch
-/// after the other costs more than it saves.
+/// Syncing small pages one batch right after the other costs more than it saves: so many bytes or so much time must
+/// have come since the last one before pages alone make a commit.
 const COMMIT_PAGES_BYTES: u64 = 4 << 20;
+const COMMIT_PAGES_AFTER: Duration = Duration::from_millis(250);
+
+/// Nothing written waits longer than this to be made durable.
+pub const COMMIT_AFTER: Duration = Duration::from_secs(2);
 
 /// What stands before a page's rows and doesn't go into the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +40,7 @@ pub struct Cut {
 }
 
 /// How far the output is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     /// Pages with rows.
     pub n_pages: u64,
@@ -42,22 +50,59 @@ pub struct Written {
     pub n_bytes: u64,
 }
 
+/// What else must be known to go on writing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// How far the output is.
+    pub written: Written,
+    /// Of these bytes, those that are no records: byte order mark and header.
+    pub n_header_bytes: u64,
+    /// The line ending to add where one is missing: that of the first record.
+    pub(super) newline: Option<LineEnding>,
+    /// Whether the last record still lacks its line ending.
+    pub(super) line_is_open: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LineEnding {
+    Lf,
+    CrLf,
+    Cr,
+}
+
+/// A point in the output that is about to be made durable, and what a later run must know of it.
+#[derive(Clone, Debug)]
+pub struct Landmark {
+    /// Where.
+    pub position: Position,
+    /// The output's state.
+    pub standing: Standing,
+    /// The pages' state.
+    pub assembly: AssemblyMemo,
+}
+
+/// Makes of a landmark whom to tell once it is durable.
+pub type Keeper = Box<dyn Fn(Landmark) -> WhenDurable + Send>;
+
 /// One extraction's way to its sink.
 pub struct Output {
     sink: Box<dyn Sink>,
     block_bytes: usize,
     /// Where the output stands, for a sink that keeps no account of it: a checksum is not made twice.
     own_mark: Option<FileMark>,
-    written: Written,
+    standing: Standing,
+    assembly: AssemblyMemo,
+    part: u32,
+    query: Option<QueryId>,
     next_page: PageNumber,
-    /// The line ending to add where one is missing: that of the first record.
-    newline: Option<&'static [u8]>,
-    line_is_open: bool,
     uncommitted_bytes: u64,
     uncommitted_pages: u64,
+    committed_at: Option<Instant>,
     backlog: Arc<AtomicU64>,
     byte_order_mark: bool,
     trace: Arc<Trace>,
+    keeper: Keeper,
 }
 
 impl Output {
@@ -68,35 +113,48 @@ impl Output {
         byte_order_mark: bool,
         backlog: Arc<AtomicU64>,
         trace: Arc<Trace>,
+        keeper: Keeper,
     ) -> Self {
         Self {
             sink,
             block_bytes,
             own_mark: None,
-            written: Written::default(),
+            standing: Standing::default(),
+            assembly: AssemblyMemo::default(),
+            part: 0,
+            query: None,
             next_page: PageNumber::FIRST,
-            newline: None,
-            line_is_open: false,
             uncommitted_bytes: 0,
             uncommitted_pages: 0,
+            committed_at: None,
             backlog,
             byte_order_mark,
             trace,
+            keeper,
         }
     }
 
-    /// Opens the sink anew.
+    /// Opens the sink anew, or where an earlier writer made it durable.
     ///
     /// # Errors
     /// The sink's.
-    pub fn begin(&mut self) -> Result<(), SinkError> {
-        self.sink.begin(None)?;
-        self.own_mark = self.sink.mark().is_none().then_some(FileMark::START);
+    pub fn begin(&mut self, from: Option<Landmark>) -> Result<(), SinkError> {
+        self.sink.begin(from.as_ref().map(|from| &from.position))?;
+        let mark = from.as_ref().map_or(FileMark::START, |from| from.position.output);
+        self.own_mark = self.sink.mark().is_none().then_some(mark);
+        if let Some(Landmark { position, standing, assembly }) = from {
+            (self.part, self.query, self.next_page) = (position.part, position.query_id, position.next_page);
+            (self.standing, self.assembly) = (standing, assembly);
+        }
         Ok(())
     }
 
-    /// Writes the next page. `when_durable` is told once everything up to and with it is durable; it is only used, and
-    /// `true` only returned, where a commit is due.
+    /// The next pages are of this query.
+    pub fn reads(&mut self, query: QueryId) {
+        self.query = Some(query);
+    }
+
+    /// Writes the next page; `assembly` is what is known of the pages up to it. It is made durable with others.
     ///
     /// # Errors
     /// The sink's.
@@ -104,14 +162,15 @@ impl Output {
         &mut self,
         page: FetchedPage,
         cut: Cut,
-        when_durable: impl FnOnce(Position) -> WhenDurable,
+        assembly: AssemblyMemo,
+        now: Instant,
     ) -> Result<Written, SinkError> {
         let FetchedPage { number, framed, body, slot, .. } = page;
-        if self.written.n_bytes == 0
+        if self.standing.written.n_bytes == 0
             && let Some(first) = &framed.first
         {
             self.start(&first.raw)?;
-        } else if self.line_is_open && cut.n_rows > 0 {
+        } else if self.standing.line_is_open && cut.n_rows > 0 {
             self.end_line()?;
         }
         let n_body = framed.n_bytes;
@@ -127,37 +186,105 @@ impl Output {
         self.backlog.fetch_sub(n_body, Ordering::Relaxed);
         drop(slot);
         drained?;
-        self.line_is_open = n_body > cut.n_bytes && !framed.ends_with_newline;
-        self.written.n_rows += cut.n_rows;
-        self.written.n_pages += u64::from(cut.n_rows > 0);
+        self.standing.line_is_open = n_body > cut.n_bytes && !framed.ends_with_newline;
+        self.standing.written.n_rows += cut.n_rows;
+        self.standing.written.n_pages += u64::from(cut.n_rows > 0);
         self.next_page = number.next();
+        self.assembly = assembly;
         self.uncommitted_bytes += n_body;
         self.uncommitted_pages += 1;
-        let many_pages = self.uncommitted_pages >= COMMIT_PAGES && self.uncommitted_bytes >= COMMIT_PAGES_BYTES;
-        if many_pages || self.uncommitted_bytes >= COMMIT_BYTES {
-            let position = self.position();
-            let then = when_durable(position.clone());
-            self.trace.has_committed.store(true, Ordering::Release);
-            self.sink.commit_later(&position, then);
-            self.uncommitted_bytes = 0;
-            self.uncommitted_pages = 0;
+        if self.is_commit_due(now) {
+            self.commit_later(now);
         }
-        Ok(self.written)
+        Ok(self.standing.written)
+    }
+
+    fn is_commit_due(&mut self, now: Instant) -> bool {
+        let since = now.saturating_duration_since(*self.committed_at.get_or_insert(now));
+        let enough = self.uncommitted_bytes >= COMMIT_PAGES_BYTES || since >= COMMIT_PAGES_AFTER;
+        let many_pages = self.uncommitted_pages >= COMMIT_PAGES && enough;
+        many_pages || self.uncommitted_bytes >= COMMIT_BYTES || since >= COMMIT_AFTER
+    }
+
+    /// Makes durable what has waited long enough; whether anything still waits.
+    pub fn commit_idle(&mut self, now: Instant) -> bool {
+        if self.uncommitted_pages > 0 && self.is_commit_due(now) {
+            self.commit_later(now);
+        }
+        self.uncommitted_pages > 0
+    }
+
+    /// Everything of the present part is written: what follows is the next one's. Answers with where that one begins; a
+    /// commit should follow, or the part's end would have to be looked for again.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub fn end_part(&mut self) -> Result<Landmark, SinkError> {
+        if self.standing.line_is_open {
+            self.end_line()?;
+        }
+        self.part += 1;
+        self.query = None;
+        self.next_page = PageNumber::FIRST;
+        self.assembly = std::mem::take(&mut self.assembly).for_next_part();
+        Ok(self.landmark())
+    }
+
+    /// Makes everything so far durable, beside the writing.
+    pub fn commit_later(&mut self, now: Instant) {
+        let landmark = self.landmark();
+        let position = landmark.position.clone();
+        let then = (self.keeper)(landmark);
+        self.trace.has_committed.store(true, Ordering::Release);
+        self.sink.commit_later(&position, then);
+        self.uncommitted_bytes = 0;
+        self.uncommitted_pages = 0;
+        self.committed_at = Some(now);
+    }
+
+    /// Makes everything so far durable, now: a later run goes on from here.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub fn save(&mut self) -> Result<(), SinkError> {
+        let landmark = self.landmark();
+        self.trace.has_committed.store(true, Ordering::Release);
+        self.sink.commit(&landmark.position)?;
+        (self.keeper)(landmark)(Ok(()));
+        Ok(())
     }
 
     /// Ends the writing: the last line ending, everything durable, size and hash.
     ///
     /// # Errors
     /// The sink's.
-    pub fn seal(&mut self) -> Result<(Written, Option<Sealed>), SinkError> {
-        if self.line_is_open {
+    pub fn seal(&mut self) -> Result<(Standing, Option<Sealed>), SinkError> {
+        if self.standing.line_is_open {
             self.end_line()?;
         }
-        let position = self.position();
-        self.trace.has_committed.store(true, Ordering::Release);
-        self.sink.commit(&position)?;
+        self.save()?;
         let sealed = self.sink.seal()?;
-        Ok((self.written, sealed))
+        Ok((self.standing.clone(), sealed))
+    }
+
+    /// Makes durable what is not yet; nothing to do where nothing was written since.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub fn save_if_any(&mut self) -> Result<(), SinkError> {
+        if self.uncommitted_pages == 0 {
+            return Ok(());
+        }
+        self.uncommitted_pages = 0;
+        self.save()
+    }
+
+    /// How a later run could finish the delivery.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub fn publication(&self, manifest: &Manifest) -> Result<Option<Publication>, SinkError> {
+        self.sink.publication(manifest)
     }
 
     /// Lets the outside see the output.
@@ -173,38 +300,62 @@ impl Output {
         self.sink.abort();
     }
 
-    fn position(&self) -> Position {
-        let output = self.own_mark.or_else(|| self.sink.mark()).unwrap_or(FileMark::START);
-        Position { next_page: self.next_page, n_rows: self.written.n_rows, output, ..Position::start() }
+    fn landmark(&self) -> Landmark {
+        let Written { n_pages, n_rows, .. } = self.standing.written;
+        let position = Position {
+            part: self.part,
+            query_id: self.query.clone(),
+            next_page: self.next_page,
+            n_pages,
+            n_rows,
+            output: self.own_mark.or_else(|| self.sink.mark()).unwrap_or(FileMark::START),
+            ..Position::start()
+        };
+        Landmark { position, standing: self.standing.clone(), assembly: self.assembly.clone() }
     }
 
-    fn start(&mut self, first_record: &[u8]) -> Result<(), SinkError> {
+    fn start(&mut self, header: &[u8]) -> Result<(), SinkError> {
         if self.byte_order_mark {
             self.put(&Bytes::from_static(&crate::csv::BOM))?;
         }
-        self.newline = line_ending(first_record);
+        self.standing.n_header_bytes = self.standing.written.n_bytes + header.len() as u64;
+        self.standing.newline = LineEnding::of(header);
         Ok(())
     }
 
     fn end_line(&mut self) -> Result<(), SinkError> {
-        self.line_is_open = false;
-        self.put(&Bytes::from_static(self.newline.unwrap_or(b"\n")))
+        self.standing.line_is_open = false;
+        let newline = self.standing.newline.unwrap_or(LineEnding::Lf).bytes();
+        if self.standing.written.n_rows == 0 {
+            self.standing.n_header_bytes += newline.len() as u64;
+        }
+        self.put(&Bytes::from_static(newline))
     }
 
     fn put(&mut self, bytes: &Bytes) -> Result<(), SinkError> {
         self.trace.has_written.store(true, Ordering::Release);
         self.sink.write(bytes)?;
         self.own_mark = self.own_mark.map(|mark| mark.after(bytes));
-        self.written.n_bytes += bytes.len() as u64;
+        self.standing.written.n_bytes += bytes.len() as u64;
         Ok(())
     }
 }
 
-fn line_ending(record: &[u8]) -> Option<&'static [u8]> {
-    match record {
-        [.., b'\r', b'\n'] => Some(b"\r\n"),
-        [.., b'\n'] => Some(b"\n"),
-        [.., b'\r'] => Some(b"\r"),
-        _ => None,
+impl LineEnding {
+    fn of(record: &[u8]) -> Option<Self> {
+        match record {
+            [.., b'\r', b'\n'] => Some(Self::CrLf),
+            [.., b'\n'] => Some(Self::Lf),
+            [.., b'\r'] => Some(Self::Cr),
+            _ => None,
+        }
+    }
+
+    fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Lf => b"\n",
+            Self::CrLf => b"\r\n",
+            Self::Cr => b"\r",
+        }
     }
 }

@@ -12,9 +12,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use crate::actors::{Block, Call, CallKind, ExtractionContext, Missed, PageBody, Refused, Room, Slot, Tries};
+use crate::actors::{Block, Call, CallKind, ExtractionContext, Missed, OpenPart, PageBody, Refused, Room, Slot, Tries};
 use crate::csv::{Framed, Framer, FramingFault, FramingLimits};
-use crate::model::{Failure, FailureClass, LinkHint, Outcome, PageNumber, QueryId, TransportFault};
+use crate::model::{Failure, FailureClass, LinkHint, Outcome, PageNumber, TransportFault};
 use crate::tenant::{PageAnswer, PageStream, TenantClient};
 
 /// How long a page holds its reading up when all room is taken because the output is slow. Then it goes to scratch.
@@ -69,8 +69,8 @@ impl HeadDue {
 /// Fetches a page with as many tries as the tenant's configuration grants.
 pub async fn fetch_page(
     context: Arc<ExtractionContext>,
+    part: Arc<OpenPart>,
     client: TenantClient,
-    query: QueryId,
     number: PageNumber,
     slot: Slot,
     head_due: HeadDue,
@@ -80,7 +80,7 @@ pub async fn fetch_page(
         // Past a claimed end a call would only cost the tenant; one that is under way is let end.
         let permit = tokio::select! {
             biased;
-            () = context.beyond_use(number) => return Err(Missed::NotWanted),
+            () = part.beyond_use(number) => return Err(Missed::NotWanted),
             permit = tries.permit() => permit?,
         };
         fail::fail_point!(&context.place("page"));
@@ -88,7 +88,7 @@ pub async fn fetch_page(
         let throttled = |status, wait| permit.told_to_wait(status, wait);
         let call = Call { token: &token, throttled: &throttled };
         head_due.0.set(true);
-        let answer = client.page(call, &query, number, context.report.page_size).await;
+        let answer = client.page(call, &part.query, number, context.report.page_size).await;
         head_due.0.set(false);
         let fault = match answer {
             Ok(PageAnswer::Missing { total_count }) => {

@@ -48,16 +48,15 @@ impl Handler<FetchPage> for PageFetcherActor {
         order.news.taken();
         fail::fail_point!(&order.extraction.place("fetcher"));
         let client = self.client(&order.extraction.tenant);
-        let FetchPage { extraction, query, number, slot, news } = order;
+        let FetchPage { extraction, part, number, slot, news } = order;
         actix_rt::spawn(async move {
-            let cancelled = extraction.clone();
+            let (cancelled, over) = (extraction.clone(), part.clone());
             let head_due = HeadDue::default();
-            let page = fetch_page(extraction, client, query, number, slot, head_due.clone());
-            let over = async {
-                futures::future::select(Box::pin(cancelled.cancelled()), Box::pin(cancelled.pages_over())).await
-            };
+            let page = fetch_page(extraction, part, client, number, slot, head_due.clone());
+            let over =
+                async { futures::future::select(Box::pin(cancelled.cancelled()), Box::pin(over.is_over())).await };
             match futures::future::select(Box::pin(page), Box::pin(over)).await {
-                futures::future::Either::Left((outcome, _)) => news.tell(outcome.map_err(|why| (number, why))),
+                futures::future::Either::Left((outcome, _)) => news.tell(outcome),
                 futures::future::Either::Right((_, mut page)) => {
                     news.forget();
                     // The tenant has the call and may answer it with a pause. That holds for everybody, and a tenant
@@ -76,15 +75,16 @@ impl Handler<FetchPage> for PageFetcherActor {
 /// Tells the writer what became of a page, also when nobody is left to tell it.
 #[derive(Debug)]
 pub struct PageNewsGuard {
+    part: u32,
     number: PageNumber,
     news: Option<PageNews>,
     is_taken: bool,
 }
 
 impl PageNewsGuard {
-    /// Answers for page `number`.
-    pub fn new(number: PageNumber, news: PageNews) -> Self {
-        Self { number, news: Some(news), is_taken: false }
+    /// Answers for page `number` of that part.
+    pub fn new(part: u32, number: PageNumber, news: PageNews) -> Self {
+        Self { part, number, news: Some(news), is_taken: false }
     }
 
     /// A fetcher has the order in hand: from now on what dies, dies of it.
@@ -92,11 +92,12 @@ impl PageNewsGuard {
         self.is_taken = true;
     }
 
-    fn tell(mut self, outcome: Result<crate::actors::FetchedPage, (PageNumber, Missed)>) {
+    fn tell(mut self, outcome: Result<crate::actors::FetchedPage, Missed>) {
         let Some(news) = self.news.take() else { return };
+        let (part, number) = (self.part, self.number);
         match outcome {
-            Ok(page) => news.fetched.do_send(PageFetched(page)),
-            Err((number, why)) => news.missed.do_send(PageMissed { number, why }),
+            Ok(page) => news.fetched.do_send(PageFetched { part, page }),
+            Err(why) => news.missed.do_send(PageMissed { part, number, why }),
         }
     }
 
@@ -110,7 +111,7 @@ impl Drop for PageNewsGuard {
     fn drop(&mut self) {
         if let Some(news) = self.news.take() {
             let why = if self.is_taken { Missed::Panicked } else { Missed::Undelivered };
-            news.missed.do_send(PageMissed { number: self.number, why });
+            news.missed.do_send(PageMissed { part: self.part, number: self.number, why });
         }
     }
 }

@@ -1,8 +1,10 @@
-//! Submits an extraction's query, waits until its results are ready, and looks after it while they are read.
+//! Submits an extraction's queries, waits until their results are ready, and looks after them while they are read.
 //!
-//! The query's id is handed to the supervisor, who stores it, before the first poll. A submission is repeated only
-//! where the tenant can't have acted on it; where that is unknown, once, and said so.
+//! A report that is split has a query for each part, opened in order and as many at once as the tenant may have open; the
+//! writer gives a query's place back when it has read the part to its end. A query's id is stored before the first poll.
+//! A submission is repeated only where the tenant can't have acted on it; where that is unknown, once, and said so.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,10 +14,12 @@ use tokio::time::Instant;
 
 use crate::actors::{
     Call, CallKind, CheckQuery, DeathNotice, ExtractionContext, ExtractionEnd, ExtractionStep, Line, QueryChecked,
-    QuerySubmitted, Refused, ResultsReady, Tries,
+    Refused, ResultsReady, Tries,
 };
 use crate::model::{Ending, Failure, FailureClass, Outcome, Park, ParkReason, QueryId, Timestamp};
 use crate::policy::backoff::{PollSettings, poll_delay};
+use crate::policy::ends::QueryCheck;
+use crate::state::{StoreError, StoredExtraction};
 use crate::tenant::{QueryBody, QueryStatus, StatusAnswer, SubmitFilter, TenantClient};
 
 /// So often found running again after it was complete, a query's state is no accident any more.
@@ -25,10 +29,8 @@ const MAX_FLAPS: u32 = 3;
 pub struct PollerParts {
     /// The extraction.
     pub context: Arc<ExtractionContext>,
-    /// A query that was submitted before, to be gone on with.
-    pub query: Option<QueryId>,
-    /// Where the query's id is stored.
-    pub submitted: Line<QuerySubmitted>,
+    /// What is stored of it: queries that were submitted before are gone on with.
+    pub stored: StoredExtraction,
     /// Told when pages can be fetched.
     pub ready: Line<ResultsReady>,
     /// Told what became of the query.
@@ -39,7 +41,7 @@ pub struct PollerParts {
 pub struct PollerActor {
     parts: Arc<PollerParts>,
     client: TenantClient,
-    query: Option<QueryId>,
+    queries: BTreeMap<u32, QueryId>,
     n_flaps: u32,
     notice: DeathNotice,
 }
@@ -47,8 +49,8 @@ pub struct PollerActor {
 /// Why a poller's work stopped short.
 enum Stop {
     Refused(Refused),
-    /// The query is gone.
-    Gone,
+    /// The query of that part is gone.
+    Gone(u32),
 }
 
 impl From<Refused> for Stop {
@@ -60,37 +62,58 @@ impl From<Refused> for Stop {
 impl PollerActor {
     /// A poller that calls over `client`.
     pub fn new(parts: PollerParts, client: TenantClient, notice: DeathNotice) -> Self {
-        let query = parts.query.clone();
-        Self { parts: Arc::new(parts), client, query, n_flaps: 0, notice }
+        Self { parts: Arc::new(parts), client, queries: BTreeMap::new(), n_flaps: 0, notice }
+    }
+
+    /// Opens the query of a part as soon as the tenant may have another one open, then that of the next.
+    fn open(&mut self, part: u32, ctx: &mut Context<Self>) {
+        if part as usize >= self.parts.context.windows.len() {
+            return;
+        }
+        let (parts, client) = (self.parts.clone(), self.client.clone());
+        let work = async move { open(&parts, &client, part).await };
+        ctx.spawn(work.into_actor(self).map(move |opened, poller, ctx| match opened {
+            None => poller.leave(ctx),
+            Some(Ok((query, is_new))) => {
+                poller.queries.insert(part, query.clone());
+                poller.wait_until_ready(part, query, is_new, ctx);
+                poller.open(part + 1, ctx);
+            }
+            Some(Err(stop)) => poller.stop(stop, ctx),
+        }));
     }
 
     /// Polls until the results are ready, then tells the writer.
-    fn wait_until_ready(&mut self, query: QueryId, first_delay: bool, ctx: &mut Context<Self>) {
+    fn wait_until_ready(&mut self, part: u32, query: QueryId, first_delay: bool, ctx: &mut Context<Self>) {
         let (parts, client) = (self.parts.clone(), self.client.clone());
         let polled = query.clone();
-        let work =
-            async move { until_cancelled(&parts.context, poll(&parts.context, &client, &polled, first_delay)).await };
+        let work = async move {
+            until_cancelled(&parts.context, poll(&parts.context, &client, part, &polled, first_delay)).await
+        };
         ctx.spawn(work.into_actor(self).map(move |polled, poller, ctx| match polled {
             None => poller.leave(ctx),
-            Some(Ok(total_rows)) => poller.parts.ready.tell(ResultsReady { query, total_rows }),
+            Some(Ok(total_rows)) => poller.parts.ready.tell(ResultsReady { part, query, total_rows }),
             Some(Err(stop)) => poller.stop(stop, ctx),
         }));
     }
 
     fn stop(&mut self, stop: Stop, ctx: &mut Context<Self>) {
         let how = match stop {
-            Stop::Gone => ExtractionEnd::Expired,
+            Stop::Gone(part) => ExtractionEnd::Expired(part),
             Stop::Refused(Refused::Parked(park)) => ExtractionEnd::Ended(Ending::Parked(park)),
             Stop::Refused(Refused::Failed(failure)) => ExtractionEnd::Ended(Ending::Failed(failure)),
         };
         let context = &self.parts.context;
-        context.ended.tell(context.trace.ended(context.id, how));
+        context.ended.tell(context.trace.ended(context.id, how, false));
         self.leave(ctx);
     }
 
+    /// Goes, but not before the answers to submissions that are out are heard and stored.
     fn leave(&mut self, ctx: &mut Context<Self>) {
         self.notice.quiet();
-        ctx.stop();
+        let context = self.parts.context.clone();
+        let answered = async move { context.no_submission_out().await };
+        ctx.spawn(answered.into_actor(self).map(|(), _, ctx| ctx.stop()));
     }
 }
 
@@ -98,55 +121,45 @@ impl Actor for PollerActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        if let Some(query) = self.query.clone() {
-            return self.wait_until_ready(query, false, ctx);
-        }
-        let (parts, client) = (self.parts.clone(), self.client.clone());
-        let work = async move { until_cancelled(&parts.context, submit(&parts, &client)).await };
-        ctx.spawn(work.into_actor(self).map(|submitted, poller, ctx| match submitted {
-            None => poller.leave(ctx),
-            Some(Ok(query)) => {
-                poller.query = Some(query.clone());
-                poller.wait_until_ready(query, true, ctx);
-            }
-            Some(Err(stop)) => poller.stop(stop, ctx),
-        }));
+        let first = self.parts.stored.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.position.part);
+        self.open(first, ctx);
     }
 }
 
 impl Handler<CheckQuery> for PollerActor {
     type Result = ();
 
-    fn handle(&mut self, _: CheckQuery, ctx: &mut Self::Context) {
+    fn handle(&mut self, CheckQuery { part }: CheckQuery, ctx: &mut Self::Context) {
         fail::fail_point!(&self.parts.context.place("poller"));
-        let Some(query) = self.query.clone() else { return };
+        let Some(query) = self.queries.get(&part).cloned() else { return };
         let (parts, client) = (self.parts.clone(), self.client.clone());
         let asked = query.clone();
         let work = async move { until_cancelled(&parts.context, status(&parts.context, &client, &asked)).await };
-        ctx.spawn(work.into_actor(self).map(move |answer, poller, ctx| match answer {
-            None => poller.leave(ctx),
-            Some(Ok(StatusAnswer::Gone)) => poller.parts.checked.tell(QueryChecked::Gone),
-            Some(Ok(StatusAnswer::Known(QueryStatus::Complete { .. }))) => {
-                poller.parts.checked.tell(QueryChecked::Complete);
-            }
-            Some(Ok(StatusAnswer::Known(QueryStatus::Working))) => {
-                poller.n_flaps += 1;
-                if poller.n_flaps >= MAX_FLAPS {
-                    let message = format!(
-                        "{}: query {query} was complete and is running again, {} times over",
-                        poller.parts.context.report.name, poller.n_flaps
-                    );
-                    let failure = Failure::new(FailureClass::Data, message);
-                    return poller.stop(Stop::Refused(Refused::Failed(failure)), ctx);
+        ctx.spawn(work.into_actor(self).map(move |answer, poller, ctx| {
+            let tell = |check| poller.parts.checked.tell(QueryChecked { part, check });
+            match answer {
+                None => poller.leave(ctx),
+                Some(Ok(StatusAnswer::Gone)) => tell(QueryCheck::Gone),
+                Some(Ok(StatusAnswer::Known(QueryStatus::Complete { .. }))) => tell(QueryCheck::Complete),
+                Some(Ok(StatusAnswer::Known(QueryStatus::Working))) => {
+                    poller.n_flaps += 1;
+                    if poller.n_flaps >= MAX_FLAPS {
+                        let message = format!(
+                            "{}: query {query} was complete and is running again, {} times over",
+                            poller.parts.context.report.name, poller.n_flaps
+                        );
+                        let failure = Failure::new(FailureClass::Data, message);
+                        return poller.stop(Stop::Refused(Refused::Failed(failure)), ctx);
+                    }
+                    tell(QueryCheck::NotReady);
+                    poller.wait_until_ready(part, query, true, ctx);
                 }
-                poller.parts.checked.tell(QueryChecked::NotReady);
-                poller.wait_until_ready(query, true, ctx);
+                Some(Ok(StatusAnswer::Known(other))) => {
+                    let failure = bad_status(&poller.parts.context, &query, other);
+                    poller.stop(Stop::Refused(Refused::Failed(failure)), ctx);
+                }
+                Some(Err(refused)) => poller.stop(refused.into(), ctx),
             }
-            Some(Ok(StatusAnswer::Known(other))) => {
-                let failure = bad_status(&poller.parts.context, &query, other);
-                poller.stop(Stop::Refused(Refused::Failed(failure)), ctx);
-            }
-            Some(Err(refused)) => poller.stop(refused.into(), ctx),
         }));
     }
 }
@@ -160,8 +173,29 @@ async fn until_cancelled<T>(context: &ExtractionContext, work: impl Future<Outpu
     }
 }
 
-/// Submits the query and has its id stored.
-async fn submit(parts: &PollerParts, client: &TenantClient) -> Result<QueryId, Stop> {
+/// Has the query of a part: the one that was submitted before, or a new one. And whether it is new.
+async fn open(parts: &PollerParts, client: &TenantClient, part: u32) -> Option<Result<(QueryId, bool), Stop>> {
+    let context = &parts.context;
+    // A predecessor that died may have left the right behind.
+    let has_permit = context.query_permits.lock().contains_key(&part);
+    if !has_permit {
+        let permit = until_cancelled(context, context.tenant.queries.clone().acquire_owned()).await?;
+        context.query_permits.lock().extend(permit.ok().map(|permit| (part, permit)));
+    }
+    if let Some(stored) = parts.stored.queries.get(&part) {
+        return Some(Ok((stored.id.clone(), false)));
+    }
+    if parts.stored.submissions.contains(&part) {
+        let message = "an earlier run ended between submitting a query and storing its id; a query without an owner \
+                       may be left at the tenant";
+        context.tell(ExtractionStep::Remark(message.to_owned()));
+    }
+    submit(parts, client, part).await.transpose().map(|query| query.map(|query| (query, true)))
+}
+
+/// Submits the query of a part and has its id stored; nothing if the extraction is called off before it is sent. Once
+/// sent, the answer is waited for also then, since the tenant may have the query.
+async fn submit(parts: &PollerParts, client: &TenantClient, part: u32) -> Result<Option<QueryId>, Stop> {
     let context = &parts.context;
     let report = &context.report;
     let filters = report.filters.iter().map(|filter| SubmitFilter {
@@ -169,32 +203,36 @@ async fn submit(parts: &PollerParts, client: &TenantClient) -> Result<QueryId, S
         operator: filter.operator.clone(),
         value: filter.value.clone(),
     });
-    let body = QueryBody::new(&report.template_id, context.window, filters.collect(), report.page_size);
-    // A predecessor that died may have left the right behind.
-    if context.query_permit.lock().is_none() {
-        let permit = context.tenant.queries.clone().acquire_owned().await;
-        *context.query_permit.lock() = permit.ok();
-    }
+    let window = context.windows[part as usize];
+    let body = QueryBody::new(&report.template_id, window, filters.collect(), report.page_size);
     let mut tries = Tries::new(context, CallKind::Submit);
     let mut n_unknown = 0;
     loop {
-        let permit = tries.permit().await?;
+        let Some(permit) = until_cancelled(context, tries.permit()).await else { return Ok(None) };
+        let permit = permit?;
         fail::fail_point!(&context.place("poller"));
         let Some(token) = permit.token().cloned() else { return Err(Stop::Refused(no_token())) };
         let throttled = |status, wait| permit.told_to_wait(status, wait);
+        let out = SubmissionOut::new(context);
+        context.journal.submission_begins(part).await.map_err(|error| not_stored(context, &error))?;
+        fail::fail_point!("submission-begins");
         let fault = match client.submit(Call { token: &token, throttled: &throttled }, &body).await {
             Ok(query) => {
+                fail::fail_point!("submission-answered");
                 permit.end(Outcome::Ok, None);
                 context.tenant.reached.store(true, Ordering::Relaxed);
-                let news = QuerySubmitted { extraction: context.id, query: query.clone() };
+                context.tell(ExtractionStep::Submitted);
                 // Polled only once the id is stored: after a crash the query must not be submitted again.
-                parts.submitted.ask(news).await.map_err(|dead| {
-                    Stop::Refused(Refused::Failed(Failure::new(FailureClass::Internal, dead.to_string())))
-                })?;
-                return Ok(query);
+                let stored = context.journal.submitted(part, query.clone(), context.clock.now()).await;
+                stored.map_err(|error| not_stored(context, &error))?;
+                return Ok(Some(query));
             }
             Err(fault) => fault,
         };
+        drop(out);
+        if !fault.may_have_acted() {
+            context.journal.submission_refused(part).await.map_err(|error| not_stored(context, &error))?;
+        }
         if fault.may_have_acted() {
             n_unknown += 1;
             let message = format!(
@@ -214,14 +252,40 @@ async fn submit(parts: &PollerParts, client: &TenantClient) -> Result<QueryId, S
                 Refused::Parked(Park { reason: ParkReason::TenantDown, message, until: None })
             }));
         }
-        tries.failed(permit, fault).await?;
+        match until_cancelled(context, tries.failed(permit, fault)).await {
+            Some(failed) => failed?,
+            None => return Ok(None),
+        }
     }
+}
+
+/// Counts a submission as out while it lives.
+struct SubmissionOut<'a>(&'a ExtractionContext);
+
+impl<'a> SubmissionOut<'a> {
+    fn new(context: &'a ExtractionContext) -> Self {
+        context.submissions_out.send_modify(|n_out| *n_out += 1);
+        Self(context)
+    }
+}
+
+impl Drop for SubmissionOut<'_> {
+    fn drop(&mut self) {
+        self.0.submissions_out.send_modify(|n_out| *n_out -= 1);
+    }
+}
+
+/// Without the store the tenant's query would be lost to the next run.
+fn not_stored(context: &ExtractionContext, error: &StoreError) -> Stop {
+    let message = format!("{}: {error}; run again once that is put right", context.report.name);
+    Stop::Refused(Refused::Parked(Park { reason: ParkReason::StateStore, message, until: None }))
 }
 
 /// Polls until the results are ready; the answer's `totalRows`.
 async fn poll(
     context: &ExtractionContext,
     client: &TenantClient,
+    part: u32,
     query: &QueryId,
     first_delay: bool,
 ) -> Result<Option<u64>, Stop> {
@@ -244,7 +308,7 @@ async fn poll(
         }
         n += 1;
         match status(context, client, query).await? {
-            StatusAnswer::Gone => return Err(Stop::Gone),
+            StatusAnswer::Gone => return Err(Stop::Gone(part)),
             StatusAnswer::Known(QueryStatus::Complete { total_rows }) => return Ok(total_rows),
             StatusAnswer::Known(QueryStatus::Working) if began.elapsed() >= config.max_wait => {
                 return Err(Stop::Refused(Refused::Parked(not_ready(context, query, config.max_wait))));
@@ -282,7 +346,7 @@ fn no_token() -> Refused {
 
 fn not_ready(context: &ExtractionContext, query: &QueryId, max_wait: Duration) -> Park {
     let message = format!(
-        "{}: query {query} was not ready within poll.max_wait ({max_wait:?}); the next run asks anew",
+        "{}: query {query} was not ready within poll.max_wait ({max_wait:?}); the next run goes on polling it",
         context.report.name
     );
     Park { reason: ParkReason::NotReady, message, until: None::<Timestamp> }

@@ -9,11 +9,12 @@ use std::time::Duration;
 use actix::{Message, Recipient};
 use tokio::time::Instant;
 
-use crate::actors::{ExtractionContext, FetchedPage, PageNewsGuard, Permit, Slot};
+use crate::actors::{ExtractionContext, FetchedPage, OpenPart, PageNewsGuard, Permit, Slot};
 use crate::model::{
-    AccessToken, Asked, Ending, ExtractionId, Failure, Outcome, PageNumber, Park, Position, Progress, QueryId,
-    ReportName, TenantName, TokenGeneration, WaitReason,
+    AccessToken, Asked, Ending, ExtractionId, Failure, Outcome, PageNumber, Park, Progress, QueryId, ReportName,
+    TenantName, TokenGeneration, WaitReason,
 };
+use crate::policy::ends::QueryCheck;
 
 // ---- The host and the supervisor -------------------------------------------------------------------------------
 
@@ -219,20 +220,12 @@ pub struct TenantHeld {
 
 // ---- An extraction: query, pages, output -----------------------------------------------------------------------
 
-/// Poller → supervisor: the tenant has accepted the query, and its id is stored.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct QuerySubmitted {
-    /// Whose.
-    pub extraction: ExtractionId,
-    /// The query.
-    pub query: QueryId,
-}
-
 /// Poller → writer: pages can be fetched.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub struct ResultsReady {
+    /// Which part of the report it is, from 0.
+    pub part: u32,
     /// The query.
     pub query: QueryId,
     /// `totalRows` of the status answer: a hint.
@@ -246,7 +239,7 @@ pub struct FetchPage {
     /// Whose page.
     pub extraction: Arc<ExtractionContext>,
     /// Of which query.
-    pub query: QueryId,
+    pub part: Arc<OpenPart>,
     /// Which one.
     pub number: PageNumber,
     /// Its room in memory, taken in page order.
@@ -267,12 +260,19 @@ pub struct PageNews {
 /// Fetcher → writer: the page is whole and checked. Its bytes wait in memory or scratch.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct PageFetched(pub FetchedPage);
+pub struct PageFetched {
+    /// Of which part.
+    pub part: u32,
+    /// The page.
+    pub page: FetchedPage,
+}
 
 /// Fetcher → writer: there is no such page, or it can't be had.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct PageMissed {
+    /// Of which part.
+    pub part: u32,
     /// Which page.
     pub number: PageNumber,
     /// Why.
@@ -304,28 +304,19 @@ pub enum Missed {
 /// Writer → poller: is the query still there? Answered after one call that settles every 404 so far.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub struct CheckQuery;
+pub struct CheckQuery {
+    /// Of which part.
+    pub part: u32,
+}
 
 /// Poller → writer: the answer to [`CheckQuery`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
-pub enum QueryChecked {
-    /// There, and complete.
-    Complete,
-    /// There, but not ready (any more); [`ResultsReady`] follows.
-    NotReady,
-    /// Gone.
-    Gone,
-}
-
-/// The output's thread → supervisor: every page before the position's is durable.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct PagesCommitted {
-    /// Whose.
-    pub extraction: ExtractionId,
-    /// How far.
-    pub position: Position,
+pub struct QueryChecked {
+    /// Of which part.
+    pub part: u32,
+    /// What became of it.
+    pub check: QueryCheck,
 }
 
 /// Poller or writer → supervisor: where the extraction stands.
@@ -341,6 +332,8 @@ pub struct ExtractionMoved {
 /// A step worth telling.
 #[derive(Clone, Debug)]
 pub enum ExtractionStep {
+    /// The tenant has accepted a query.
+    Submitted,
     /// Polled; the next poll is due then.
     Polled(Instant),
     /// Pages are coming in.
@@ -363,13 +356,15 @@ pub enum ExtractionStep {
 }
 
 /// Poller or writer → supervisor: the extraction is over, or its query is gone.
-#[derive(Debug, Message)]
+#[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub struct ExtractionEnded {
     /// Which one.
     pub extraction: ExtractionId,
     /// How.
     pub how: ExtractionEnd,
+    /// Whether it's the writer that says so, which has saved how far it is and let go of the output.
+    pub is_released: bool,
 }
 
 /// How an extraction's stages stopped.
@@ -377,8 +372,8 @@ pub struct ExtractionEnded {
 pub enum ExtractionEnd {
     /// For good or for now.
     Ended(Ending),
-    /// The tenant has dropped the query: start again under a new one, once.
-    Expired,
+    /// The tenant has dropped the query of that part: it starts again under a new one, once.
+    Expired(u32),
 }
 
 /// Drop guard → supervisor: a stage is gone without having been told to go.

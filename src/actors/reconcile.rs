@@ -1,11 +1,11 @@
 //! The books of a finished extraction: rows against the tenant's counts, and the manifest that says so.
 
 use crate::actors::ExtractionContext;
-use crate::actors::assembly::Assembly;
+use crate::actors::memo::FinishedPart;
 use crate::actors::output::Written;
 use crate::config::OnMismatch;
 use crate::model::{
-    CsvCounts, Failure, FailureClass, Manifest, OutputRecord, QueryId, Reconciliation, Timestamp, Verdict,
+    CsvCounts, Failure, FailureClass, HttpCounts, Manifest, OutputRecord, Reconciliation, Timestamp, Verdict,
 };
 use crate::sink::Sealed;
 
@@ -14,8 +14,10 @@ use crate::sink::Sealed;
 pub struct Account {
     /// When it began.
     pub started_at: Timestamp,
-    /// How often it was taken up again.
+    /// How often a later run went on with it.
     pub n_resumed: u64,
+    /// The calls of earlier runs.
+    pub http_before: HttpCounts,
     /// The tenant's tokens so far.
     pub tokens_before: u64,
     /// The openings of the tenant's breaker so far.
@@ -25,12 +27,21 @@ pub struct Account {
 }
 
 impl Account {
-    /// What people should know of a delivery that is not as plain as it might be.
-    pub fn remark(&self, manifest: &Manifest, n_discarded: u64) -> Option<String> {
-        let books = &manifest.reconciliation;
-        if n_discarded > 0 {
-            tracing::debug!(n_discarded, "pages beyond the end were fetched and dropped");
+    /// That of an extraction which has done nothing yet.
+    pub fn beginning(now: Timestamp) -> Self {
+        Self {
+            started_at: now,
+            n_resumed: 0,
+            http_before: HttpCounts::default(),
+            tokens_before: 0,
+            opens_before: 0,
+            output_name: "-".to_owned(),
         }
+    }
+
+    /// What people should know of a delivery that is not as plain as it might be.
+    pub fn remark(&self, manifest: &Manifest) -> Option<String> {
+        let books = &manifest.reconciliation;
         (books.verdict == Verdict::Mismatch).then(|| {
             format!(
                 "{} rows were received, but the tenant counted {}; the manifest has both",
@@ -48,15 +59,16 @@ impl Account {
 pub fn reconcile(
     context: &ExtractionContext,
     account: &Account,
-    query: &QueryId,
-    assembly: &Assembly,
-    (written, total_rows): (Written, Option<u64>),
+    parts: &[FinishedPart],
+    columns: Vec<String>,
+    written: Written,
     sealed: Sealed,
 ) -> Result<Manifest, Failure> {
-    let counts = assembly.counts();
-    let verdict = verdict(written.n_rows, total_rows.or(counts.last));
+    let total_rows = sum(parts, |part| part.total_rows);
+    let total_count_last = sum(parts, |part| part.counts.last);
+    let verdict = verdict(written.n_rows, total_rows.or(total_count_last));
     if verdict == Verdict::Mismatch && context.report.on_mismatch == OnMismatch::Fail {
-        let counted = total_rows.or(counts.last).unwrap_or_default();
+        let counted = total_rows.or(total_count_last).unwrap_or_default();
         return Err(Failure::new(
             FailureClass::Data,
             format!(
@@ -66,11 +78,13 @@ pub fn reconcile(
             ),
         ));
     }
+    let is_split = context.report.split.is_some();
+    let query_id = parts.first().filter(|_| !is_split).map(|part| part.record.query_id.clone());
     Ok(Manifest {
         version: 1,
         report: context.report.name.clone(),
         tenant: context.tenant.name().clone(),
-        query_id: Some(query.clone()),
+        query_id,
         window: context.window,
         output: OutputRecord {
             path: account.output_name.clone(),
@@ -78,22 +92,27 @@ pub fn reconcile(
             rows: written.n_rows,
             sha256: sealed.sha256,
         },
-        columns: assembly.columns(),
+        columns,
         pages: written.n_pages,
         reconciliation: Reconciliation {
             rows: written.n_rows,
-            total_count_first: counts.first,
-            total_count_last: counts.last,
+            total_count_first: sum(parts, |part| part.counts.first),
+            total_count_last,
             total_rows,
             verdict,
         },
         csv: CsvCounts::default(),
-        http: context.http_counts(account.tokens_before, account.opens_before),
+        http: context.http_counts(account.http_before, account.tokens_before, account.opens_before),
         resumed: account.n_resumed,
         started_at: account.started_at,
         finished_at: context.clock.now(),
-        parts: None,
+        parts: is_split.then(|| parts.iter().map(|part| part.record.clone()).collect()),
     })
+}
+
+/// The sum over all parts; unknown where one is.
+fn sum(parts: &[FinishedPart], count: impl Fn(&FinishedPart) -> Option<u64>) -> Option<u64> {
+    parts.iter().map(count).sum()
 }
 
 fn verdict(n_rows: u64, counted: Option<u64>) -> Verdict {

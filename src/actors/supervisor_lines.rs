@@ -4,8 +4,8 @@ use actix::prelude::*;
 
 use crate::actors::supervisor::SupervisorActor;
 use crate::actors::{
-    Cancel, Extract, ExtractionEnded, ExtractionMoved, Line, PagesCommitted, Pause, QuerySubmitted, Resume, Shutdown,
-    StageDied, Status, Subscribe, TenantHeld,
+    Cancel, Extract, ExtractionEnded, ExtractionMoved, Line, Pause, Resume, Shutdown, StageDied, Status, Subscribe,
+    TenantHeld,
 };
 
 /// The lines that lead to the supervisor, whichever it is.
@@ -27,12 +27,8 @@ pub struct SupervisorLines {
     pub shutdown: Line<Shutdown>,
     /// See [`TenantHeld`].
     pub held: Line<TenantHeld>,
-    /// See [`QuerySubmitted`].
-    pub submitted: Line<QuerySubmitted>,
     /// See [`ExtractionMoved`].
     pub moved: Line<ExtractionMoved>,
-    /// See [`PagesCommitted`].
-    pub committed: Line<PagesCommitted>,
     /// See [`ExtractionEnded`].
     pub ended: Line<ExtractionEnded>,
     /// See [`StageDied`].
@@ -50,9 +46,7 @@ impl SupervisorLines {
         self.subscribe.connect(supervisor.clone().recipient());
         self.shutdown.connect(supervisor.clone().recipient());
         self.held.connect(supervisor.clone().recipient());
-        self.submitted.connect(supervisor.clone().recipient());
         self.moved.connect(supervisor.clone().recipient());
-        self.committed.connect(supervisor.clone().recipient());
         self.ended.connect(supervisor.clone().recipient());
         self.died.connect(supervisor.clone().recipient());
     }
@@ -67,9 +61,7 @@ impl SupervisorLines {
         self.subscribe.cut();
         self.shutdown.cut();
         self.held.cut();
-        self.submitted.cut();
         self.moved.cut();
-        self.committed.cut();
         self.ended.cut();
         self.died.cut();
     }

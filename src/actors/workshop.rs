@@ -3,34 +3,39 @@
 //! It knows how to make a stage from what lies around; when to make one is the supervisor's to decide. It outlives
 //! any supervisor.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::prelude::*;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
-use crate::actors::books::{Asker, Running};
-use crate::actors::context::{HttpTally, Trace};
+use crate::actors::books::{Asker, Running, Stages};
+use crate::actors::context::{HttpTally, QueryPermits, Trace};
+use crate::actors::memo::Memo;
+use crate::actors::opening::unreadable;
+use crate::actors::output::Landmark;
 use crate::actors::page_fetcher::PageFetcherActor;
 use crate::actors::poller::{PollerActor, PollerParts};
 use crate::actors::reconcile::Account;
 pub use crate::actors::supervisor_lines::SupervisorLines;
 use crate::actors::tenant_stage::{TenantParts, TenantStage};
-use crate::actors::writer::{WriterActor, WriterParts};
-use crate::actors::{ByteBudget, DeathNotice, Extract, ExtractionContext, FetchPage, Incarnation, Lane, Line, Stage};
-use crate::config::{Config, ReportConfig, WindowOverrides};
+use crate::actors::writer::{PartsRead, WriterActor, WriterParts};
+use crate::actors::{
+    ByteBudget, DeathNotice, Extract, ExtractionContext, FetchPage, Incarnation, Journal, Lane, Line, Stage,
+};
+use crate::config::{Config, ReportConfig};
 use crate::delivery::Scratch;
 use crate::model::{
-    Asked, Disk, Ending, ExtractionId, Failure, FailureClass, Position, Progress, QueryId, ReportName, ReportState,
-    TenantName, WallClock, Window,
+    Disk, Ending, ExtractionId, Failure, FailureClass, Progress, ReportName, ReportState, TenantName, WallClock, Window,
 };
 use crate::sink::{
     Accounted, Backstage, FileSink, OutputNames, Sink, SinkError, StdoutSink, preflight, refuse_links_between,
 };
-use crate::state::{Checkpoint, ExtractionKey, StoreHandle};
+use crate::state::agenda::{Destination, Task};
+use crate::state::{Checkpoint, StoreHandle, StoredExtraction};
 use crate::transport::Dial;
 
 /// Everything that touches the world outside, so that a simulation can put its own in place.
@@ -60,11 +65,9 @@ pub struct ExtractionOrder {
     /// What is extracted.
     pub report: Arc<ReportConfig>,
     /// For which window.
-    pub window: Window,
-    /// Its query, if one was accepted before.
-    pub query: Option<QueryId>,
-    /// The right to that query.
-    pub query_permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+    pub task: Task,
+    /// The rights to its queries.
+    pub query_permits: QueryPermits,
     /// The thread that its sink is driven from, if it has one of its own.
     pub own_lane: Arc<OnceLock<Lane>>,
     /// Where it stood when it began.
@@ -116,50 +119,35 @@ pub struct Workshop {
 }
 
 impl Workshop {
-    /// The books' entry for a new extraction.
+    /// The books' entry for a new order.
     ///
     /// # Errors
-    /// The answer, where there is nothing to extract or no such report.
-    pub fn running(&self, order: &Extract, id: ExtractionId, asker: Asker) -> Result<Running, Result<Ending, Failure>> {
+    /// If there is no such report.
+    pub fn running(&self, order: Extract, id: ExtractionId, asker: Asker) -> Result<Running, Failure> {
         let name = &order.report;
         let Some(report) = self.config.report(name.as_str()).cloned() else {
             let message = format!("{name}: there is no report of that name in the configuration");
-            return Err(Err(Failure::new(FailureClass::Local, message)));
+            return Err(Failure::new(FailureClass::Local, message));
         };
-        let now = self.seams.clock.now();
-        let window = match order.asked {
-            Asked::Configured(window) | Asked::Given(window) => window,
-            Asked::Due => match report.resolve_window(now, None, &WindowOverrides::default()) {
-                Ok(Some(window)) => window,
-                Ok(None) => return Err(Ok(Ending::Skipped(format!("{name}: there is nothing to ask for yet")))),
-                Err(problem) => return Err(Err(Failure::new(FailureClass::Local, problem.to_string()))),
-            },
-        };
-        let link = self.link(&report.tenant);
-        let output_name =
-            report.output_file(&window).and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
         let (cancel, _) = watch::channel(false);
         let (pause, _) = watch::channel(false);
+        let now = self.seams.clock.now();
         Ok(Running {
             id,
-            window,
-            query: None,
-            query_permit: Arc::default(),
+            order,
+            claim: None,
+            task: None,
+            rest: VecDeque::new(),
+            query_permits: QueryPermits::default(),
             own_lane: Arc::default(),
-            was_resubmitted: false,
             n_rebuilt: 0,
-            account: Account {
-                started_at: now,
-                n_resumed: 0,
-                tokens_before: link.as_ref().map_or(0, |link| link.n_tokens.load(Ordering::Relaxed)),
-                opens_before: link.as_ref().map_or(0, |link| link.n_breaker_opens.load(Ordering::Relaxed)),
-                output_name: output_name.unwrap_or_else(|| "-".to_owned()),
-            },
+            account: Account::beginning(now),
             tally: Arc::default(),
             trace: Arc::default(),
             cancel,
             pause,
             stages: None,
+            after: None,
             progress: Progress {
                 extraction: id,
                 report: report.name.clone(),
@@ -175,6 +163,59 @@ impl Workshop {
             },
             report,
             askers: vec![asker],
+            leavers: Vec::new(),
+        })
+    }
+
+    /// The books' entry for the window that follows on one which has ended.
+    pub fn successor(&self, ended: Running, id: ExtractionId) -> Running {
+        let (cancel, _) = watch::channel(false);
+        let now = self.seams.clock.now();
+        let progress = Progress {
+            extraction: id,
+            state: ReportState::Queued,
+            n_pages: 0,
+            n_pages_expected: None,
+            n_rows: 0,
+            n_bytes: 0,
+            message: None,
+            at: now,
+            ..ended.progress
+        };
+        Running {
+            id,
+            task: None,
+            own_lane: Arc::default(),
+            n_rebuilt: 0,
+            account: Account::beginning(now),
+            tally: Arc::default(),
+            trace: Arc::default(),
+            cancel,
+            stages: None,
+            after: None,
+            progress,
+            ..ended
+        }
+    }
+
+    /// Where an extraction stands as it begins, or is taken up again.
+    ///
+    /// # Errors
+    /// The ending, where what is stored can't be read.
+    pub fn account(&self, running: &Running, stored: &StoredExtraction) -> Result<Account, Ending> {
+        let report = &running.report;
+        let memo = stored.checkpoint.as_ref().map(|checkpoint| Memo::parse(&checkpoint.memo)).transpose();
+        let memo = memo.map_err(|why| unreadable(report, "its position", &why))?;
+        let link = self.link(&report.tenant);
+        let path = report.output_file(&stored.key.window);
+        let name = path.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        Ok(Account {
+            started_at: stored.created_at,
+            n_resumed: stored.n_resumed,
+            http_before: memo.map(|memo| memo.http).unwrap_or_default(),
+            tokens_before: link.as_ref().map_or(0, |link| link.n_tokens.load(Ordering::Relaxed)),
+            opens_before: link.as_ref().map_or(0, |link| link.n_breaker_opens.load(Ordering::Relaxed)),
+            output_name: name.unwrap_or_else(|| "-".to_owned()),
         })
     }
 
@@ -209,18 +250,26 @@ impl Workshop {
     /// Builds the stages of one incarnation, downstream first.
     ///
     /// # Errors
-    /// If there is no thread for its sink.
-    pub fn build_extraction(&self, order: ExtractionOrder) -> Result<(Addr<PollerActor>, Addr<WriterActor>), Failure> {
-        let Some(link) = self.link(&order.report.tenant) else {
-            let message = format!("{}: its tenant {} has no address", order.report.name, order.report.tenant);
-            return Err(Failure::new(FailureClass::Local, message));
+    /// The ending, if there is no thread for its sink, or what is stored can't be read.
+    pub fn build_extraction(&self, order: ExtractionOrder, stored: StoredExtraction) -> Result<Stages, Ending> {
+        let report = order.report.clone();
+        let window = order.task.key.window;
+        let Some(link) = self.link(&report.tenant) else {
+            let message = format!("{}: its tenant {} has no address", report.name, report.tenant);
+            return Err(Ending::Failed(Failure::new(FailureClass::Local, message)));
         };
-        let (sink, lane) = self.sink(&order.report, order.window, &order.own_lane)?;
+        let windows = report.parts(window).map_err(|problem| {
+            Ending::Failed(Failure::new(FailureClass::Config, format!("{}: {problem}", report.name)))
+        })?;
+        let from = stored.checkpoint.as_ref().map(taken_up).transpose();
+        let from = from.map_err(|why| unreadable(&report, "its position", &why))?;
+        let (sink, lane) = self.sink(&report, window, &order.own_lane).map_err(Ending::Failed)?;
+        let journal = Journal::new(self.seams.store.clone(), order.task.key.clone());
         let nth = self.n_built.fetch_add(1, Ordering::Relaxed);
         let context = Arc::new(ExtractionContext {
             id: order.id,
-            report: order.report.clone(),
-            window: order.window,
+            window,
+            windows: windows.into(),
             tenant: link.clone(),
             memory: self.memory.clone(),
             scratch: self.scratch.clone(),
@@ -231,11 +280,14 @@ impl Workshop {
             clock: self.seams.clock.clone(),
             random: Mutex::new(fastrand::Rng::with_seed(self.seams.seed ^ (nth << 32))),
             cancelled: order.cancelled,
-            last_useful: watch::channel(u64::MAX).0,
             paused: order.paused,
-            query_permit: order.query_permit,
+            query_permits: order.query_permits,
+            journal: journal.clone(),
+            watermark: order.task.watermark(&report),
+            submissions_out: watch::channel(0).0,
             moved: self.lines.moved.clone(),
             ended: self.lines.ended.clone(),
+            report,
         });
         let (ready, checked, check) = (Line::new(), Line::new(), Line::new());
         let writer_parts = WriterParts {
@@ -245,17 +297,17 @@ impl Workshop {
             has_own_lane: order.own_lane.get().is_some(),
             lane,
             turns: self.turns.clone(),
-            committed: self.lines.committed.clone(),
             account: order.account,
+            from,
+            keeps_positions: !self.is_stream(&context.report),
         };
         let writer = WriterActor::new(writer_parts, sink, self.notice(Stage::Writer(order.id))).start();
         ready.connect(writer.clone().recipient());
         checked.connect(writer.clone().recipient());
-        let poller_parts =
-            PollerParts { context, query: order.query, submitted: self.lines.submitted.clone(), ready, checked };
+        let poller_parts = PollerParts { context, stored, ready, checked };
         let poller = PollerActor::new(poller_parts, link.client(), self.notice(Stage::Poller(order.id))).start();
         check.connect(poller.clone().recipient());
-        Ok((poller, writer))
+        Ok(Stages { poller, writer, journal })
     }
 
     /// Starts a stage anew that belongs to no extraction.
@@ -290,13 +342,14 @@ impl Workshop {
         dead
     }
 
-    /// Whether the output can start again. What went down a stream can't be taken back. A host's sink may be asked to
-    /// start anew with another query's rows, but rows that it acknowledged are not sent to it twice.
-    pub fn can_start_again(&self, running: &Running, with_another_query: bool) -> bool {
-        if self.sinks.contains_key(&running.report.name) {
-            return with_another_query || !running.trace.has_committed.load(Ordering::Acquire);
-        }
-        running.report.output_file(&running.window).is_some() || !running.trace.has_written.load(Ordering::Acquire)
+    /// Whether the output can be taken up again by other stages. What went down a stream can't be taken back.
+    pub fn can_start_again(&self, running: &Running) -> bool {
+        !self.is_stream(&running.report) || !running.trace.has_written.load(Ordering::Acquire)
+    }
+
+    /// Whether a report goes down a stream, which nothing can be taken up in.
+    fn is_stream(&self, report: &ReportConfig) -> bool {
+        Destination::of(report, self.sinks.contains_key(&report.name)) == Destination::Stdout
     }
 
     fn tenant_stage(&self, parts: &TenantParts, before: Option<&TenantStage>) -> TenantStage {
@@ -324,27 +377,10 @@ impl Workshop {
         Some(stage.link.clone())
     }
 
-    /// Has a query's id stored.
-    pub fn store_query(&self, running: &Running, query: QueryId) -> impl Future<Output = ()> + use<> {
-        let (key, now) = (key(running), self.seams.clock.now());
-        let stored = self.seams.store.call(move |store| store.save_query(&key, 0, &query, now));
-        async move {
-            if let Err(error) = stored.await {
-                tracing::error!(%error, "the query's id could not be stored");
-            }
-        }
-    }
-
-    /// Has a position stored.
-    pub fn store_position(&self, running: &Running, position: Position) {
-        let key = key(running);
-        let checkpoint = Checkpoint { position, memo: String::new() };
-        drop(self.seams.store.call(move |store| store.save_checkpoint(&key, &checkpoint)));
-    }
-
-    /// Has the end of an extraction stored.
-    pub fn extraction_ended(&self, running: &Running, state: ReportState) {
-        let (key, message) = (key(running), running.progress.message.clone());
+    /// Has stored where an extraction stands, for people to see.
+    pub fn store_state(&self, running: &Running) {
+        let Some(key) = running.task.as_ref().map(|task| task.key.clone()) else { return };
+        let (state, message) = (running.progress.state, running.progress.message.clone());
         drop(self.seams.store.call(move |store| store.save_state(&key, state, message.as_deref())));
     }
 
@@ -402,11 +438,9 @@ impl Workshop {
     }
 }
 
-fn key(running: &Running) -> ExtractionKey {
-    ExtractionKey {
-        report: running.report.name.clone(),
-        tenant: running.report.tenant.clone(),
-        window: running.window,
-        hash: running.report.extraction_hash(),
-    }
+/// Where a writer goes on.
+fn taken_up(checkpoint: &Checkpoint) -> Result<(Landmark, PartsRead), String> {
+    let Memo { standing, assembly, finished, part_start, .. } = Memo::parse(&checkpoint.memo)?;
+    let landmark = Landmark { position: checkpoint.position.clone(), standing, assembly };
+    Ok((landmark, PartsRead { finished, start: part_start }))
 }

@@ -4,37 +4,33 @@
 //! This actor asks for pages while there is room, hands over what is next, and ends the extraction. It has one inbox
 //! and never waits for a particular page.
 
-use std::collections::HashMap;
+mod ending;
+mod news;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use actix::prelude::*;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
-use crate::actors::assembly::{Assembly, Move};
-use crate::actors::output::{Cut, Output, Written};
+use crate::actors::assembly::{Assembly, AssemblyMemo, Move};
+use crate::actors::memo::{FinishedPart, Memo, PartStart};
+use crate::actors::output::{COMMIT_AFTER, Cut, Keeper, Landmark, Output, Standing, Written};
 use crate::actors::page_fetcher::PageNewsGuard;
-use crate::actors::reconcile::{Account, reconcile};
+use crate::actors::reconcile::Account;
 use crate::actors::{
     CheckQuery, DeathNotice, ExtractionContext, ExtractionEnd, ExtractionStep, FetchPage, FetchedPage, Lane, LaneDead,
-    Line, Missed, PageFetched, PageMissed, PageNews, PagesCommitted, QueryChecked, ResultsReady, Share,
+    Line, OpenPart, PageNews, ResultsReady, Share, endings,
 };
-use crate::model::{Ending, Failure, FailureClass, PageNumber, Park, ParkReason, Position, QueryId};
-use crate::policy::ends::{Doubt, QueryCheck, RepeatedPages};
-use crate::sink::{Sealed, Sink, SinkError, WhenDurable};
+use crate::model::{PageNumber, PartRecord};
+use crate::policy::ends::{Doubt, RepeatedPages};
+use crate::sink::{Sink, SinkError, WhenDurable};
+use crate::state::Checkpoint;
 
 /// Pages asked for beyond the one written next, per request that may be under way.
 const PAGES_AHEAD_PER_REQUEST: u64 = 4;
-
-/// How long nothing is asked for after a page found no room.
-const NO_ROOM_PAUSE: Duration = Duration::from_millis(200);
-
-/// How long a page waits whose order died with the fetcher's mailbox.
-const UNDELIVERED_PAUSE: Duration = Duration::from_millis(20);
-
-/// How often one page may lose its task before the report fails.
-const MAX_LOST: u32 = 3;
 
 /// What a writer is made of.
 pub struct WriterParts {
@@ -50,10 +46,28 @@ pub struct WriterParts {
     pub has_own_lane: bool,
     /// Takes turns at fetching.
     pub turns: Arc<tokio::sync::Semaphore>,
-    /// Where positions are kept.
-    pub committed: Line<PagesCommitted>,
     /// What the manifest is to say of the time before.
     pub account: Account,
+    /// Where to go on, if an earlier writer has made anything durable.
+    pub from: Option<(Landmark, PartsRead)>,
+    /// Whether a later run can go on from a position: not from one in a stream.
+    pub keeps_positions: bool,
+}
+
+/// The parts that are in the output whole, and where the present one began.
+#[derive(Clone, Debug, Default)]
+pub struct PartsRead {
+    /// The finished ones.
+    pub finished: Vec<FinishedPart>,
+    /// None while the first part is being read.
+    pub start: Option<PartStart>,
+}
+
+/// The part that is being read.
+struct Reading {
+    assembly: Assembly,
+    part: Arc<OpenPart>,
+    total_rows: Option<u64>,
 }
 
 /// The output while no job has it in hand. A job that dies takes it along, so that nothing is written behind a gap.
@@ -63,40 +77,62 @@ type OutputPlace = Arc<Mutex<Option<Output>>>;
 pub struct WriterActor {
     parts: WriterParts,
     output: OutputPlace,
-    assembly: Option<Assembly>,
-    query: Option<QueryId>,
+    /// The part that is written now, or waited for.
+    nth_part: u32,
+    /// Parts whose results are ready ahead of their turn.
+    ready: BTreeMap<u32, ResultsReady>,
+    reading: Option<Reading>,
+    /// Where the present part is taken up, as long as it has not been.
+    taken_up: Option<(PageNumber, AssemblyMemo)>,
+    /// The output's state where the present part began.
+    part_began: Standing,
+    read: Arc<Mutex<PartsRead>>,
     turn: Option<(Share, tokio::sync::OwnedSemaphorePermit)>,
-    total_rows: Option<u64>,
     written: Written,
     n_orders: u64,
     n_lost: HashMap<PageNumber, u32>,
     is_waiting_for_room: bool,
+    is_commit_due: bool,
     is_over: bool,
     notice: DeathNotice,
 }
 
 impl WriterActor {
     /// A writer into `sink`, which has not begun yet.
-    pub fn new(parts: WriterParts, sink: Box<dyn Sink>, notice: DeathNotice) -> Self {
+    pub fn new(mut parts: WriterParts, sink: Box<dyn Sink>, notice: DeathNotice) -> Self {
         let context = &parts.context;
         let with_mark = context.report.output.encoding == crate::config::Encoding::Utf8Sig;
         let backlog = context.output_backlog.clone();
-        let output = Output::new(sink, context.memory.block_bytes(), with_mark, backlog, context.trace.clone());
-        let output = Arc::new(Mutex::new(Some(output)));
-        Self {
+        let (from, read) = parts.from.take().unzip();
+        let read = Arc::new(Mutex::new(read.unwrap_or_default()));
+        let keeper = keeper(&parts, &read);
+        let output = Output::new(sink, context.memory.block_bytes(), with_mark, backlog, context.trace.clone(), keeper);
+        let start = read.lock().start.as_ref().map(|start| start.standing.clone());
+        let mut writer = Self {
             parts,
-            output,
-            assembly: None,
-            query: None,
+            output: Arc::new(Mutex::new(Some(output))),
+            nth_part: 0,
+            ready: BTreeMap::new(),
+            reading: None,
+            taken_up: None,
+            part_began: start.unwrap_or_default(),
+            read,
             turn: None,
-            total_rows: None,
             written: Written::default(),
             n_orders: 0,
             n_lost: HashMap::new(),
             is_waiting_for_room: false,
+            is_commit_due: false,
             is_over: false,
             notice,
+        };
+        if let Some(from) = from {
+            writer.nth_part = from.position.part;
+            writer.written = from.standing.written;
+            writer.taken_up = Some((from.position.next_page, from.assembly.clone()));
+            writer.parts.from = Some((from, PartsRead::default()));
         }
+        writer
     }
 
     /// Runs a job on the output's own thread and takes its answer back in.
@@ -133,14 +169,16 @@ impl WriterActor {
     /// Does what the assembly says, then asks for pages.
     fn drive(&mut self, ctx: &mut Context<Self>) {
         while !self.is_over {
-            let Some(next) = self.assembly.as_mut().and_then(Assembly::next_move) else { break };
+            let Some(reading) = self.reading.as_mut() else { break };
+            let Some(next) = reading.assembly.next_move() else { break };
             match next {
                 Move::Append(page, cut) => self.append(*page, cut, ctx),
                 Move::Doubted(page, doubt) => self.remark(page, doubt),
-                Move::CheckQuery => self.parts.poller.tell(CheckQuery),
+                Move::CheckQuery => self.parts.poller.tell(CheckQuery { part: self.nth_part }),
                 Move::AwaitQuery => {}
-                Move::End => self.seal(ctx),
-                Move::Expired => self.end(ExtractionEnd::Expired, ctx),
+                Move::End if self.is_last_part() => self.seal(ctx),
+                Move::End => self.end_part(ctx),
+                Move::Expired => self.end(ExtractionEnd::Expired(self.nth_part), ctx),
                 Move::Fail(failure) => self.fail(failure, ctx),
             }
         }
@@ -148,28 +186,45 @@ impl WriterActor {
     }
 
     fn append(&mut self, page: FetchedPage, cut: Cut, ctx: &mut Context<Self>) {
+        let Some(reading) = &self.reading else { return };
         self.parts.context.output_backlog.fetch_add(page.framed.n_bytes, Ordering::Relaxed);
-        let committed = self.parts.committed.clone();
-        let extraction = self.parts.context.id;
-        let when_durable = move |position: Position| -> WhenDurable {
-            Box::new(move |done| {
-                if done.is_ok() {
-                    committed.tell(PagesCommitted { extraction, position });
-                }
-            })
-        };
+        let (memo, now) = (reading.assembly.memo(), Instant::now());
         self.on_output(
             ctx,
-            move |output| output.append(page, cut, when_durable),
+            move |output| output.append(page, cut, memo, now),
             |writer, written, ctx| {
                 // Answers of several jobs may be taken in together, and then in any order.
                 if written.n_bytes > writer.written.n_bytes {
                     writer.written = written;
                     writer.tell_written();
                 }
+                writer.commit_when_idle(ctx);
                 writer.ask(ctx);
             },
         );
+    }
+
+    /// Sees to it that what is written is made durable soon, also if nothing more comes for a while.
+    fn commit_when_idle(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.is_commit_due, true) {
+            return;
+        }
+        ctx.run_later(COMMIT_AFTER, |writer, ctx| {
+            writer.is_commit_due = false;
+            if writer.is_over {
+                return;
+            }
+            let now = Instant::now();
+            writer.on_output(
+                ctx,
+                move |output| Ok(output.commit_idle(now)),
+                |writer, is_waiting, ctx| {
+                    if is_waiting && !writer.is_over {
+                        writer.commit_when_idle(ctx);
+                    }
+                },
+            );
+        });
     }
 
     /// Asks for pages as far as window and room reach.
@@ -177,12 +232,11 @@ impl WriterActor {
         if self.is_over {
             return;
         }
-        let (Some(assembly), Some(query), Some((share, _))) = (&mut self.assembly, &self.query, &self.turn) else {
+        let (Some(Reading { assembly, part, .. }), Some((share, _))) = (&mut self.reading, &self.turn) else {
             return;
         };
         let context = &self.parts.context;
-        let last_useful = assembly.last_useful().map_or(u64::MAX, |page| page.0);
-        context.last_useful.send_if_modified(|last| std::mem::replace(last, last_useful) != last_useful);
+        part.useful_up_to(assembly.last_useful().map_or(u64::MAX, |page| page.0));
         while let Some(page) = assembly.next_to_ask() {
             // What everything waits for has its share, also while other pages wait for room.
             let is_pressing = assembly.is_pressing(page);
@@ -201,119 +255,116 @@ impl WriterActor {
             };
             assembly.asked(page);
             let news = PageNews { fetched: ctx.address().recipient(), missed: ctx.address().recipient() };
-            let news = PageNewsGuard::new(page, news);
+            let news = PageNewsGuard::new(part.nth, page, news);
             let fetcher = &self.parts.fetchers[(self.n_orders % self.parts.fetchers.len() as u64) as usize];
             self.n_orders += 1;
-            fetcher.tell(FetchPage { extraction: context.clone(), query: query.clone(), number: page, slot, news });
+            fetcher.tell(FetchPage { extraction: context.clone(), part: part.clone(), number: page, slot, news });
         }
     }
 
-    fn seal(&mut self, ctx: &mut Context<Self>) {
-        self.is_over = true;
-        // The results are read to their end: another query may be opened.
-        self.parts.context.query_permit.lock().take();
-        self.parts.context.last_useful.send_replace(0);
-        self.turn = None;
-        self.on_output(ctx, Output::seal, |writer, (written, sealed), ctx| writer.deliver(written, sealed, ctx));
+    fn is_last_part(&self) -> bool {
+        self.nth_part as usize + 1 >= self.parts.context.windows.len()
     }
 
-    fn deliver(&mut self, written: Written, sealed: Option<Sealed>, ctx: &mut Context<Self>) {
-        let (Some(query), Some(assembly)) = (&self.query, &self.assembly) else { return };
-        self.written = written;
-        let account = &self.parts.account;
-        let manifest = match reconcile(
-            &self.parts.context,
-            account,
-            query,
-            assembly,
-            (written, self.total_rows),
-            sealed.unwrap_or_else(|| Sealed { bytes: written.n_bytes, sha256: String::new() }),
-        ) {
-            Ok(manifest) => Arc::new(manifest),
-            Err(failure) => return self.fail(failure, ctx),
+    /// The present part is read to its end: its query's place is free, and the next part's turn has come.
+    fn end_part(&mut self, ctx: &mut Context<Self>) {
+        let Some(reading) = self.reading.take() else { return };
+        reading.part.useful_up_to(0);
+        self.parts.context.query_permits.lock().remove(&self.nth_part);
+        self.n_lost.clear();
+        self.on_output(ctx, Output::end_part, move |writer, next, ctx| {
+            let finished = writer.finished_part(&reading, &next.standing);
+            let Landmark { position, standing, assembly } = next;
+            writer.part_began = standing.clone();
+            writer.taken_up = Some((PageNumber::FIRST, assembly.clone()));
+            {
+                let mut read = writer.read.lock();
+                read.finished.push(finished);
+                read.start = Some(PartStart { output: position.output, standing, assembly });
+            }
+            writer.nth_part += 1;
+            let now = Instant::now();
+            writer.on_output(
+                ctx,
+                move |output| {
+                    output.commit_later(now);
+                    Ok(())
+                },
+                |_, (), _| {},
+            );
+            match writer.ready.remove(&writer.nth_part) {
+                Some(ready) => writer.read_part(ready, ctx),
+                // Others may fetch while this one waits for its next query.
+                None => writer.turn = None,
+            }
+        });
+    }
+
+    fn finished_part(&self, reading: &Reading, now: &Standing) -> FinishedPart {
+        let (then, records) =
+            (&self.part_began, |standing: &Standing| standing.written.n_bytes - standing.n_header_bytes);
+        FinishedPart {
+            record: PartRecord {
+                query_id: reading.part.query.clone(),
+                window: self.parts.context.windows[self.nth_part as usize],
+                pages: now.written.n_pages - then.written.n_pages,
+                rows: now.written.n_rows - then.written.n_rows,
+                bytes: records(now) - records(then),
+            },
+            counts: reading.assembly.counts(),
+            total_rows: reading.total_rows,
+        }
+    }
+
+    /// The results of the part whose turn it is are ready: reads them, as soon as it may fetch.
+    fn read_part(&mut self, ready: ResultsReady, ctx: &mut Context<Self>) {
+        let context = &self.parts.context;
+        let repeated = match context.report.repeated {
+            crate::config::Repeated::Accept => RepeatedPages::Accept,
+            crate::config::Repeated::Fail => RepeatedPages::Fail,
         };
-        if let Some(remark) = account.remark(&manifest, assembly.n_discarded()) {
-            self.parts.context.tell(ExtractionStep::Remark(remark));
-        }
-        let told = manifest.clone();
+        let max_window = context.tenant.config.max_in_flight.get() as u64 * PAGES_AHEAD_PER_REQUEST;
+        let (first, memo) = self.taken_up.take().unwrap_or((PageNumber::FIRST, AssemblyMemo::default()));
+        let ResultsReady { part, query, total_rows } = ready;
+        let page_size = context.report.page_size;
+        let assembly = Assembly::new(repeated, total_rows, page_size, max_window, first, memo);
+        self.reading = Some(Reading { assembly, part: Arc::new(OpenPart::new(part, query.clone())), total_rows });
         self.on_output(
             ctx,
-            move |output| output.finish(&told),
-            |writer, (), ctx| {
-                writer.tell_written();
-                writer.end(ExtractionEnd::Ended(Ending::Complete(manifest)), ctx);
+            move |output| {
+                output.reads(query);
+                Ok(())
             },
+            |_, (), _| {},
         );
-    }
-
-    fn sink_failed(&mut self, error: &SinkError, ctx: &mut Context<Self>) {
-        let name = &self.parts.context.report.name;
-        let message = format!("{name}: {error}");
-        match error {
-            SinkError::Full { .. } => {
-                let park = Park { reason: ParkReason::DiskFull, message, until: None };
-                self.end(ExtractionEnd::Ended(Ending::Parked(park)), ctx);
-            }
-            // Whoever reads has seen enough: `… | head` is no failure.
-            SinkError::Closed => self.end(ExtractionEnd::Ended(Ending::Skipped(message)), ctx),
-            SinkError::Unusable { .. } => self.fail(Failure::new(FailureClass::Local, message), ctx),
-            _ => self.fail(Failure::new(FailureClass::Sink, message), ctx),
+        if self.turn.is_some() {
+            return self.drive(ctx);
         }
-    }
-
-    fn fail(&mut self, failure: Failure, ctx: &mut Context<Self>) {
-        self.end(ExtractionEnd::Ended(Ending::Failed(failure)), ctx);
-    }
-
-    fn end(&mut self, how: ExtractionEnd, ctx: &mut Context<Self>) {
-        self.is_over = true;
-        self.parts.context.last_useful.send_replace(0);
-        self.notice.quiet();
-        // A sink that is stuck must keep neither a turn nor a query from others.
-        self.turn = None;
-        self.parts.context.query_permit.lock().take();
-        let ended = self.parts.context.trace.ended(self.parts.context.id, how);
-        let line = self.parts.context.ended.clone();
-        if matches!(ended.how, ExtractionEnd::Ended(Ending::Complete(_))) {
-            line.tell(ended);
-            return ctx.stop();
-        }
-        let aborted = self.abort();
-        if self.parts.has_own_lane {
-            line.tell(ended);
-            return ctx.stop();
-        }
-        // The sink lets go of its file before anyone hears of the end, so that a successor finds it free.
-        ctx.wait(aborted.into_actor(self).map(move |_, _, ctx| {
-            line.tell(ended);
-            ctx.stop();
+        let context = &self.parts.context;
+        let (turns, memory) = (self.parts.turns.clone(), context.memory.clone());
+        let turn = async move {
+            let permit = turns.acquire_owned().await.ok()?;
+            Some((Share::take(&memory).await, permit))
+        };
+        ctx.spawn(turn.into_actor(self).map(|turn, writer, ctx| {
+            writer.turn = turn;
+            writer.parts.context.tell(ExtractionStep::Fetching);
+            writer.drive(ctx);
         }));
-    }
-
-    /// The extraction was called off: lets go of everything.
-    fn leave(&mut self, ctx: &mut Context<Self>) {
-        self.is_over = true;
-        self.notice.quiet();
-        drop(self.abort());
-        ctx.stop();
-    }
-
-    /// Has the sink let go, behind all jobs that are queued already.
-    fn abort(&self) -> impl Future<Output = Result<(), LaneDead>> + Send + use<> {
-        let place = self.output.clone();
-        self.parts.lane.run(move || {
-            let output = place.lock().take();
-            if let Some(mut output) = output {
-                output.abort();
-            }
-        })
     }
 
     fn tell_written(&self) {
         let Written { n_pages, n_rows, n_bytes } = self.written;
-        let n_expected = self.total_rows.map(|rows| rows.div_ceil(self.parts.context.report.page_size.max(1)));
+        let total_rows = self.reading.as_ref().and_then(|reading| reading.total_rows);
+        let page_size = self.parts.context.report.page_size.max(1);
+        // Of one part alone it would say nothing of the whole.
+        let n_expected = total_rows.filter(|_| self.is_only_part()).map(|rows| rows.div_ceil(page_size));
         let step = ExtractionStep::Written { n_pages, n_pages_expected: n_expected, n_rows, n_bytes };
         self.parts.context.tell(step);
+    }
+
+    fn is_only_part(&self) -> bool {
+        self.parts.context.windows.len() == 1
     }
 
     fn remark(&self, page: PageNumber, doubt: Doubt) {
@@ -329,7 +380,7 @@ impl Drop for WriterActor {
     fn drop(&mut self) {
         // Dying of a panic, too, it leaves a sink that has let go, before a successor's begins.
         if !self.notice.is_quiet() {
-            drop(self.abort());
+            drop(self.let_go(false));
         }
     }
 }
@@ -338,119 +389,40 @@ impl Actor for WriterActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.on_output(ctx, Output::begin, |_, (), _| {});
+        let from = self.parts.from.take().map(|(from, _)| from);
+        if from.is_some() {
+            self.tell_written();
+        }
+        self.on_output(ctx, move |output| output.begin(from), |_, (), _| {});
         let context = self.parts.context.clone();
         ctx.spawn(async move { context.cancelled().await }.into_actor(self).map(|(), writer, ctx| writer.leave(ctx)));
     }
 }
 
-impl Handler<ResultsReady> for WriterActor {
-    type Result = ();
-
-    fn handle(&mut self, ready: ResultsReady, ctx: &mut Self::Context) {
-        if self.assembly.is_some() {
-            // The query was not ready for a while and is again.
-            if let Some(assembly) = &mut self.assembly {
-                assembly.query_checked(QueryCheck::Complete);
-            }
-            return self.drive(ctx);
+/// Has landmarks stored once they are durable.
+fn keeper(parts: &WriterParts, read: &Arc<Mutex<PartsRead>>) -> Keeper {
+    let (context, account, read) = (parts.context.clone(), parts.account.clone(), read.clone());
+    let keeps_positions = parts.keeps_positions;
+    Box::new(move |landmark| -> WhenDurable {
+        if !keeps_positions {
+            return Box::new(drop);
         }
-        let context = &self.parts.context;
-        let repeated = match context.report.repeated {
-            crate::config::Repeated::Accept => RepeatedPages::Accept,
-            crate::config::Repeated::Fail => RepeatedPages::Fail,
-        };
-        let max_window = context.tenant.config.max_in_flight.get() as u64 * PAGES_AHEAD_PER_REQUEST;
-        self.assembly = Some(Assembly::new(repeated, ready.total_rows, context.report.page_size, max_window));
-        self.query = Some(ready.query);
-        self.total_rows = ready.total_rows;
-        let (turns, memory) = (self.parts.turns.clone(), context.memory.clone());
-        let turn = async move {
-            let permit = turns.acquire_owned().await.ok()?;
-            Some((Share::take(&memory).await, permit))
-        };
-        ctx.spawn(turn.into_actor(self).map(|turn, writer, ctx| {
-            writer.turn = turn;
-            writer.parts.context.tell(ExtractionStep::Fetching);
-            writer.drive(ctx);
-        }));
-    }
-}
-
-impl Handler<PageFetched> for WriterActor {
-    type Result = ();
-
-    fn handle(&mut self, PageFetched(page): PageFetched, ctx: &mut Self::Context) {
-        fail::fail_point!(&self.parts.context.place("writer"));
-        if let Some(assembly) = &mut self.assembly
-            && !self.is_over
-        {
-            assembly.fetched(page);
-            self.drive(ctx);
-        }
-    }
-}
-
-impl Handler<PageMissed> for WriterActor {
-    type Result = ();
-
-    fn handle(&mut self, PageMissed { number, why }: PageMissed, ctx: &mut Self::Context) {
-        let Some(assembly) = self.assembly.as_mut().filter(|_| !self.is_over) else { return };
-        match why {
-            Missed::NotFound { total_count } => assembly.missing(number, total_count),
-            Missed::NotWanted => assembly.withdrawn(number),
-            Missed::NoRoom if assembly.found_no_room(number) => {
-                // Room is freed by writing; asking again at once would only fill the tenant's log.
-                ctx.run_later(NO_ROOM_PAUSE, Self::drive);
+        let Landmark { position, standing, assembly } = landmark;
+        let PartsRead { finished, start: part_start } = read.lock().clone();
+        let http = context.http_counts(account.http_before, account.tokens_before, account.opens_before);
+        let memo = Memo { http, standing, assembly, finished, part_start }.to_text();
+        let context = context.clone();
+        Box::new(move |durable| {
+            if durable.is_err() {
                 return;
             }
-            Missed::NoRoom => {
-                let message = format!(
-                    "{}: page {number} finds no room, neither in memory nor in engine.scratch_dir; make room, then run again",
-                    self.parts.context.report.name
-                );
-                let park = Park { reason: ParkReason::DiskFull, message, until: None };
-                return self.end(ExtractionEnd::Ended(Ending::Parked(park)), ctx);
-            }
-            Missed::Panicked => {
-                assembly.lost(number);
-                let n_lost = self.n_lost.entry(number).or_default();
-                *n_lost += 1;
-                if *n_lost > MAX_LOST {
-                    let message = format!("page {number}: its task died, {MAX_LOST} tasks for it did before");
-                    return self.fail(Failure::new(FailureClass::Internal, message), ctx);
+            let (journal, asked) = (context.journal.clone(), context.clone());
+            journal.committed(Checkpoint { position, memo }, move |stored| {
+                if let Err(error) = stored {
+                    let ending = endings::of_store(&asked.report.name, &error);
+                    asked.ended.tell(asked.trace.ended(asked.id, ExtractionEnd::Ended(ending), false));
                 }
-            }
-            Missed::Undelivered => {
-                // Its fetcher is being rebuilt; asked at once, the same dead one would be asked.
-                ctx.run_later(UNDELIVERED_PAUSE, move |writer, ctx| {
-                    if let Some(assembly) = writer.assembly.as_mut().filter(|_| !writer.is_over) {
-                        assembly.lost(number);
-                        writer.drive(ctx);
-                    }
-                });
-                return;
-            }
-            Missed::Parked(park) => return self.end(ExtractionEnd::Ended(Ending::Parked(park)), ctx),
-            Missed::Failed(failure) => return self.fail(failure, ctx),
-        }
-        self.drive(ctx);
-    }
-}
-
-impl Handler<QueryChecked> for WriterActor {
-    type Result = ();
-
-    fn handle(&mut self, checked: QueryChecked, ctx: &mut Self::Context) {
-        if let Some(assembly) = &mut self.assembly
-            && !self.is_over
-        {
-            assembly.query_checked(match checked {
-                QueryChecked::Complete => QueryCheck::Complete,
-                QueryChecked::NotReady => QueryCheck::NotReady,
-                QueryChecked::Gone => QueryCheck::Gone,
             });
-            self.drive(ctx);
-        }
-    }
+        })
+    })
 }

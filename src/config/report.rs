@@ -170,10 +170,17 @@ impl ReportConfig {
         watermark: Option<Timestamp>,
         overrides: &WindowOverrides,
     ) -> Result<Option<Window>, Problem> {
-        self.window.resolve(now, watermark, overrides).map_err(|mut problem| {
-            problem.key = format!("{} of report {}", problem.key, self.name);
-            problem
-        })
+        self.window.resolve(now, watermark, overrides).map_err(|problem| self.named(problem))
+    }
+
+    /// Where the configured window begins; see [`WindowSpec::begins`]. A problem names the report.
+    pub fn begins(&self, now: Timestamp, watermark: Option<Timestamp>) -> Result<Timestamp, Problem> {
+        self.window.begins(now, watermark).map_err(|problem| self.named(problem))
+    }
+
+    fn named(&self, mut problem: Problem) -> Problem {
+        problem.key = format!("{} of report {}", problem.key, self.name);
+        problem
     }
 
     /// The windows of the queries that together make that window, in order; one where there is no `split`.

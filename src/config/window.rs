@@ -227,9 +227,7 @@ impl WindowSpec {
             (None, Some(text)) => Some(Timestamp(self.written("--until", text, Bound::first)?.0 - 1)),
             (None, None) => None,
         };
-        let own = self.own(now, watermark).map_err(|found| {
-            Problem::new("window", "window", found, EXPECTED, "write the time with its offset, such as 02:30:00+02:00")
-        })?;
+        let own = self.own(now, watermark).map_err(unreadable)?;
         let window = Window { from: from.unwrap_or(own.from), to: to.unwrap_or(own.to) };
         if window.from <= window.to {
             return Ok(Some(window));
@@ -246,6 +244,11 @@ impl WindowSpec {
         };
         let found = format!("a window from {} to {}, which ends before it begins", window.from, window.to);
         Err(argument(key, &found, "a beginning that is not after the end", "exchange or correct the two"))
+    }
+
+    /// Where the window without overrides begins; that of `since` may begin after now.
+    pub fn begins(&self, now: Timestamp, watermark: Option<Timestamp>) -> Result<Timestamp, Problem> {
+        self.own(now, watermark).map(|window| window.from).map_err(unreadable)
     }
 
     /// The window without overrides; that of `since` may end before it begins.
@@ -300,6 +303,10 @@ impl WindowSpec {
 
 fn back(now: Timestamp, by: Duration) -> Timestamp {
     Timestamp(now.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+}
+
+fn unreadable(found: &str) -> Problem {
+    Problem::new("window", "window", found, EXPECTED, "write the time with its offset, such as 02:30:00+02:00")
 }
 
 fn argument(key: &str, found: &str, expected: &str, remedy: &str) -> Problem {

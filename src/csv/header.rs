@@ -74,7 +74,7 @@ impl HeaderRule {
     pub fn is_without_rows(&self, page: PageNumber, n_records: u64, first: Option<&FirstRecord>) -> Option<bool> {
         match (n_records, first) {
             (0, _) | (_, None) => Some(true),
-            (1, _) if page == PageNumber::FIRST => Some(true),
+            (1, _) if page == PageNumber::FIRST && self.names.is_none() => Some(true),
             (1, Some(first)) => self.names.as_ref().map(|names| *names == first.fields),
             _ => Some(false),
         }

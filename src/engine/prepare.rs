@@ -193,8 +193,6 @@ pub fn supports(config: &Config) -> Result<(), StartError> {
 fn not_in_this_version(report: &ReportConfig) -> Vec<String> {
     let csv = &report.csv;
     let asked = [
-        ("window.since", report.window.is_since()),
-        ("split", report.split.is_some()),
         ("csv.repair", csv.repair != Repair::Off),
         ("csv.ragged", csv.ragged != Ragged::Fail),
         ("csv.invalid_utf8", csv.invalid_utf8 != InvalidUtf8::Keep),

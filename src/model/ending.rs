@@ -16,6 +16,8 @@ pub enum FailureClass {
     Data,
     /// The destination failed for good.
     Sink,
+    /// What is configured and what is stored don't fit together.
+    Config,
     /// This machine is at fault: a directory, TLS trust.
     Local,
     /// The program is at fault: a stage died and could not be rebuilt.
@@ -29,6 +31,7 @@ impl fmt::Display for FailureClass {
             Self::Denied => "refused by the tenant",
             Self::Data => "broken contract",
             Self::Sink => "destination failed",
+            Self::Config => "configuration",
             Self::Local => "this machine",
             Self::Internal => "internal fault",
         })
@@ -63,13 +66,17 @@ pub enum ParkReason {
     NotReady,
     /// No room on the disk.
     DiskFull,
+    /// The disk could not make durable what was written.
+    DiskFailed,
     /// Another process works on the same report.
     Busy,
+    /// What has to be remembered can't be stored.
+    StateStore,
     /// The engine was told to stop.
     Stopped,
 }
 
-/// Why a report can't go on now. The next run asks for it again.
+/// Why a report can't go on now. The next run goes on with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Park {

@@ -1,7 +1,9 @@
 //! What is known of a fetched page once its bytes have been scanned.
 
+use serde::{Deserialize, Serialize};
+
 /// A 128-bit digest of a page's decoded bytes, for telling whether two pages are the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageDigest(pub u128);
 
 /// What the `Link` header said of a following page.

@@ -10,6 +10,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{LinkHint, PageDigest, PageNumber};
 
 /// How often a page that claims the end is asked again when rows were found past it.
@@ -18,7 +20,7 @@ const MAX_HOLE_ASKS: u8 = 2;
 const MAX_REPEAT_ASKS: u8 = 1;
 
 /// By what two pages are told to be the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PagePrint {
     /// Digest of the decoded bytes.
     pub digest: PageDigest,
@@ -218,6 +220,11 @@ impl EndOfResults {
     pub fn after_page(mut self, print: PagePrint) -> Self {
         self.last_delivered = Some(print);
         self
+    }
+
+    /// The page delivered last, where there is one.
+    pub fn last_delivered(&self) -> Option<PagePrint> {
+        self.last_delivered
     }
 
     /// The next page to be delivered.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::model::{FileMark, Manifest, Position};
 
 use super::digest::{Backstage, Digester};
-use super::{Sealed, Sink, SinkError, WhenDurable};
+use super::{Publication, Sealed, Sink, SinkError, WhenDurable};
 
 /// A sink, and the account of what went into it.
 pub struct Accounted {
@@ -56,6 +56,10 @@ impl Sink for Accounted {
         }
         let sha256 = self.digester.take().map_or(Ok(String::new()), Digester::finish)?;
         Ok(Some(Sealed { bytes: self.n_bytes, sha256 }))
+    }
+
+    fn publication(&self, manifest: &Manifest) -> Result<Option<Publication>, SinkError> {
+        self.sink.publication(manifest)
     }
 
     fn finish(&mut self, manifest: &Manifest) -> Result<(), SinkError> {

@@ -17,6 +17,16 @@ pub enum SinkError {
         #[source]
         source: Arc<io::Error>,
     },
+    /// What was written could not be made durable. A second try would prove nothing; a later run goes on from what was
+    /// durable before.
+    #[error("{place}: could not be made durable: {source}; look after the disk, then run again")]
+    Unsynced {
+        /// Which file.
+        place: String,
+        /// The system's words.
+        #[source]
+        source: Arc<io::Error>,
+    },
     /// What was written earlier is gone or has been changed by somebody else.
     #[error("{place}: {why}; what was extracted so far can't be trusted, the next run (or --fresh) starts again")]
     Lost {
@@ -61,6 +71,14 @@ impl SinkError {
         match source.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Self::Full { place, source },
             _ => Self::Failed { place, doing: doing.into(), source },
+        }
+    }
+
+    /// It could not be made durable, for want of room or otherwise.
+    pub fn unsynced(place: impl Display, source: io::Error) -> Self {
+        match Self::failed(place, "", source) {
+            Self::Failed { place, source, .. } => Self::Unsynced { place, source },
+            full => full,
         }
     }
 

@@ -225,7 +225,7 @@ impl FileSink {
         Ok(Sealed { bytes: len, sha256: open.digester.finish()? })
     }
 
-    fn publish(&self, manifest: &Manifest) -> Result<(), SinkError> {
+    fn to_publish(&self, manifest: &Manifest) -> Result<Publication, SinkError> {
         let output = self.deliverable().ok_or_else(|| SinkError::out_of_step(self.part.display(), "not sealed yet"))?;
         if self.side.is_some() {
             return Err(SinkError::out_of_step(self.part.display(), "a side file is published with its output"));
@@ -234,7 +234,7 @@ impl FileSink {
             return Err(SinkError::out_of_step(self.part.display(), "the manifest tells of another file"));
         }
         let manifest = manifest.to_json();
-        Publication { output, sides: Vec::new(), stale: Vec::new(), manifest }.publish(&*self.disk)
+        Ok(Publication { output, sides: Vec::new(), stale: Vec::new(), manifest })
     }
 }
 
@@ -307,9 +307,13 @@ impl Sink for FileSink {
         Ok(self.sealed.clone())
     }
 
+    fn publication(&self, manifest: &Manifest) -> Result<Option<Publication>, SinkError> {
+        self.to_publish(manifest).map(Some)
+    }
+
     fn finish(&mut self, manifest: &Manifest) -> Result<(), SinkError> {
         self.seal()?;
-        let result = self.publish(manifest);
+        let result = self.to_publish(manifest).and_then(|publication| publication.publish(&*self.disk));
         self.fate.seal_with(result)
     }
 

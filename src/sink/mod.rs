@@ -99,7 +99,13 @@ pub trait Sink: Send + 'static {
         Ok(None)
     }
 
-    /// Everything is written and committed: lets the outside see it.
+    /// How [`finish`](Self::finish) can be finished by a later run, should a crash come in between: a [`Publication`]. None
+    /// from a sink that a later run finishes by writing the rest again.
+    fn publication(&self, _manifest: &Manifest) -> Result<Option<Publication>, SinkError> {
+        Ok(None)
+    }
+
+    /// Everything is written and committed: lets the outside see it. After a crash it may be asked for again.
     fn finish(&mut self, manifest: &Manifest) -> Result<(), SinkError>;
 
     /// The extraction ends here, for now or for good. What is durable stays, for a later `begin` with a position.
@@ -129,6 +135,10 @@ impl Sink for Box<dyn Sink> {
 
     fn seal(&mut self) -> Result<Option<Sealed>, SinkError> {
         (**self).seal()
+    }
+
+    fn publication(&self, manifest: &Manifest) -> Result<Option<Publication>, SinkError> {
+        (**self).publication(manifest)
     }
 
     fn finish(&mut self, manifest: &Manifest) -> Result<(), SinkError> {

@@ -48,6 +48,19 @@ enum Stage {
 }
 
 impl Publication {
+    /// As it is stored.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).expect("a publication holds only text and numbers")
+    }
+
+    /// Reads what was stored.
+    ///
+    /// # Errors
+    /// If it is no publication, in the reader's words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
     /// Publishes files that were sealed just now.
     pub fn publish(&self, disk: &dyn Disk) -> Result<(), SinkError> {
         let mut stages = Vec::new();

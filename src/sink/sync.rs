@@ -43,7 +43,7 @@ impl Checkpoint {
     /// Makes the first `len` bytes durable.
     pub(super) fn sync(&mut self, len: u64) -> Result<(), SinkError> {
         self.look(len)?;
-        let failed = |error| SinkError::failed(self.path.display(), "making it durable", error);
+        let failed = |error| SinkError::unsynced(self.path.display(), error);
         self.file.sync_data().map_err(failed)?;
         if !self.is_name_durable {
             self.disk.sync_dir(dir_of(&self.path)).map_err(failed)?;

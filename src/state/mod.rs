@@ -3,6 +3,7 @@
 //! A store keeps values and decides nothing. What a call acknowledged survives a power cut; a call is all or
 //! nothing. Calls block, so that they belong on the store's own thread: see [`StoreHandle`].
 
+pub mod agenda;
 mod handle;
 mod memory;
 mod record;

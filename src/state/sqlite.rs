@@ -139,11 +139,18 @@ fn whole(path: &Path) -> Result<Mutex<Connection>, Trouble> {
     let version = schema::version_of(&snapshot)?;
     let structure: String = snapshot.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if structure != "ok" {
-        return Err(Trouble::Damaged(structure.replace('\n', " ")));
+        return Err(Trouble::Damaged(structure));
     }
     schema::check(&snapshot, version)?;
     rows::check(&snapshot, version)?;
     snapshot.commit()?;
+    if connection.is_readonly("main")? {
+        return Err(match std::fs::metadata(path)?.permissions().readonly() {
+            true => Trouble::Unfit("its permissions don't let it be written"),
+            // SQLite got as far as this, so that nothing but the header keeps it from writing.
+            false => Trouble::Damaged("its header says that it can only be read".into()),
+        });
+    }
     log_ahead(&connection)?;
     if version < schema::VERSION {
         schema::migrate(&mut connection)?;
@@ -294,4 +301,63 @@ impl Store for SqliteStore {
 fn sorted(mut extractions: Vec<StoredExtraction>) -> Vec<StoredExtraction> {
     extractions.sort_by(|a, b| a.key.order().cmp(&b.key.order()));
     extractions
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::model::Window;
+    use crate::state::Origin;
+
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, SqliteStore, ExtractionKey) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("state.db"), WallClock::new(|| Timestamp(7))).unwrap();
+        let window = Window { from: Timestamp(0), to: Timestamp(9) };
+        let (report, tenant) = (ReportName::new("calls"), TenantName::new("acme"));
+        let key = ExtractionKey { report, tenant, window, hash: "h".into() };
+        store.begin(&key, &Begun { origin: Origin::Given, form: "{}".into(), output: "-".into() }).unwrap();
+        (folder, store, key)
+    }
+
+    #[test]
+    fn where_there_is_no_room_nothing_changes_and_with_room_again_the_same_call_succeeds() {
+        let (_folder, store, key) = store();
+        let before = store.load(&key).unwrap();
+        let room = |pages: u32| store.connection.lock().pragma_update(None, "max_page_count", pages).unwrap();
+        room(1);
+        let large = "x".repeat(100_000);
+        let refused = store.complete(&key, &large, Some(Timestamp(5))).unwrap_err();
+        assert!(matches!(refused, StoreError::Full { .. }), "{refused}");
+        assert!(refused.to_string().contains("state.db"), "{refused}");
+        assert_eq!(store.load(&key).unwrap(), before);
+        assert_eq!(store.watermark(&key.report, &key.tenant), Ok(None));
+        room(100_000);
+        store.complete(&key, &large, Some(Timestamp(5))).unwrap();
+        assert_eq!(store.watermark(&key.report, &key.tenant), Ok(Some(Timestamp(5))));
+    }
+
+    #[test]
+    fn every_commit_is_synced_and_the_log_is_empty_after_it() {
+        let (_folder, store, key) = store();
+        let synchronous: u8 =
+            store.connection.lock().pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        assert_eq!(synchronous, 2, "full");
+        store.begin_submission(&key, 0).unwrap();
+        let log = |store: &SqliteStore| std::fs::metadata(store.path().with_extension("db-wal")).unwrap().len();
+        assert_eq!(log(&store), 0);
+        // One that is reading holds the log; the next commit after it empties it.
+        let mut reader = connect(store.path()).unwrap();
+        let reading = reader.transaction().unwrap();
+        let n_read = || reading.query_row("SELECT count(*) FROM extraction", [], |row| row.get::<_, u32>(0)).unwrap();
+        assert_eq!(n_read(), 1);
+        store.forget(&key).unwrap();
+        assert_ne!(log(&store), 0);
+        assert_eq!(n_read(), 1, "as it was when the reading began");
+        drop(reading);
+        store.save_tenant_wait(&key.tenant, TenantWait { received_at: Timestamp(0), pause: Duration::ZERO }).unwrap();
+        assert_eq!(log(&store), 0);
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cxtract::state::{SqliteStore, Store, StoreError};
 
-use super::support::{Place, View, fill, still, view};
+use super::support::{Place, View, acme, fill, still, view, wait};
 
 /// A filled store as bytes, and what is in it.
 fn sound() -> (Vec<u8>, View) {
@@ -65,6 +65,23 @@ fn d5_a_flipped_bit_is_noticed_or_harmless() {
         n_tried += 1;
     }
     assert!(n_tried > 1_000 && n_noticed > n_tried / 2, "{n_noticed} of {n_tried}");
+}
+
+#[test]
+fn d5_a_store_with_a_flipped_bit_in_its_header_is_refused_or_takes_what_is_written() {
+    let (bytes, content) = sound();
+    let place = Place::new();
+    for (at, bit) in (0..100).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << bit;
+        let what = format!("bit {bit} of byte {at}");
+        if !is_noticed(&place, &flipped, &content, &what) {
+            let new = wait(i64::from(i32::MAX) * 1_000, 1);
+            place.open().save_tenant_wait(&acme(), new).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let (all, found, watermark, _) = content.clone();
+            assert_eq!(open_and_view(&place.path()), Ok((all, found, watermark, Some(new))), "{what}");
+        }
+    }
 }
 
 #[test]

@@ -57,7 +57,8 @@ impl Trouble {
     pub(super) fn told(self, doing: &str, path: &Path) -> StoreError {
         let path = path.display();
         let doing = format!("{doing} in {path}");
-        let damaged = |what: &dyn std::fmt::Display| StoreError::Damaged { what: format!("{path}: {what}") };
+        let damaged =
+            |what: &dyn std::fmt::Display| StoreError::Damaged { what: format!("{path}: {}", in_one_line(what)) };
         match self {
             Self::Sqlite(error) if is_damage(&error) => damaged(&error),
             Self::Sqlite(error) if is_lack_of_room(&error) => StoreError::Full { doing },
@@ -72,6 +73,12 @@ impl Trouble {
             Self::Unfit(why) => StoreError::failed(doing, why),
         }
     }
+}
+
+/// What SQLite says of damage quotes the damaged content, which may hold anything.
+fn in_one_line(what: &dyn std::fmt::Display) -> String {
+    let what = what.to_string().replace(char::is_control, " ");
+    what.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether the content is to blame: the file's structure, or a value that can't be one of ours.

@@ -1,0 +1,29 @@
+//! What the troubles of sinks and of the store make of an extraction: parked, failed, or at a good end.
+
+use crate::model::{Ending, Failure, FailureClass, Park, ParkReason, ReportName};
+use crate::sink::SinkError;
+use crate::state::StoreError;
+
+/// The end of a report whose sink can't go on.
+pub fn of_sink(report: &ReportName, error: &SinkError) -> Ending {
+    let message = format!("{report}: {error}");
+    match error {
+        SinkError::Full { .. } => Ending::Parked(Park { reason: ParkReason::DiskFull, message, until: None }),
+        SinkError::Unsynced { .. } => Ending::Parked(Park { reason: ParkReason::DiskFailed, message, until: None }),
+        // Whoever reads has seen enough: `… | head` is no failure.
+        SinkError::Closed => Ending::Skipped(message),
+        SinkError::Unusable { .. } => Ending::Failed(Failure::new(FailureClass::Local, message)),
+        SinkError::Lost { .. } | SinkError::Failed { .. } => Ending::Failed(Failure::new(FailureClass::Sink, message)),
+    }
+}
+
+/// The end of a report whose progress can't be stored. Nothing is lost: a later run goes on from what was.
+pub fn of_store(report: &ReportName, error: &StoreError) -> Ending {
+    match error {
+        StoreError::Damaged { .. } => Ending::Failed(Failure::new(FailureClass::Config, format!("{report}: {error}"))),
+        _ => {
+            let message = format!("{report}: {error}; put that right, then run again");
+            Ending::Parked(Park { reason: ParkReason::StateStore, message, until: None })
+        }
+    }
+}
