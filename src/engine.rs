@@ -25,6 +25,7 @@ use crate::model::{Ending, Failure, FailureClass, Outcome, Progress, ReportName,
 use crate::policy::backoff::{Retry, RetryBudget};
 use crate::policy::token::Grant;
 use crate::sink::Sink;
+use crate::state::StoreError;
 use crate::state::agenda::Agenda;
 use crate::tenant::CallFault;
 use prepare::Prepared;
@@ -46,6 +47,9 @@ pub enum StartError {
         /// What is wrong.
         why: String,
     },
+    /// The state store can't be opened.
+    #[error("state.url: {0}")]
+    State(StoreError),
     /// A mock tenant that nobody has started.
     #[error("tenants.{0}: a mock tenant is started by the host, which then tells its address to the configuration")]
     Mock(TenantName),

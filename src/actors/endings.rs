@@ -21,6 +21,10 @@ pub fn of_sink(report: &ReportName, error: &SinkError) -> Ending {
 pub fn of_store(report: &ReportName, error: &StoreError) -> Ending {
     match error {
         StoreError::Damaged { .. } => Ending::Failed(Failure::new(FailureClass::Config, format!("{report}: {error}"))),
+        StoreError::Full { .. } => {
+            let message = format!("{report}: {error}");
+            Ending::Parked(Park { reason: ParkReason::DiskFull, message, until: None })
+        }
         _ => {
             let message = format!("{report}: {error}; put that right, then run again");
             Ending::Parked(Park { reason: ParkReason::StateStore, message, until: None })

@@ -1,5 +1,6 @@
 //! A report's section: what is asked of which tenant, how its records are treated, and where they go.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -185,7 +186,35 @@ impl ReportConfig {
 
     /// The windows of the queries that together make that window, in order; one where there is no `split`.
     pub fn parts(&self, window: Window) -> Result<Vec<Window>, Problem> {
-        self.split.map_or(Ok(vec![window]), |span| pieces(window, span, &self.window.zone))
+        let key = || format!("reports.{}.split", self.name);
+        let parts = self.split.map_or(Ok(vec![window]), |span| pieces(window, span, &self.window.zone));
+        parts.map_err(|problem| Problem { key: key(), ..problem })
+    }
+
+    /// The windows that `--each` makes of that window, in order: each an extraction and a file of its own.
+    ///
+    /// # Errors
+    /// If two of them would go to one file, or there are too many.
+    pub fn pieces(&self, window: Window, span: Span) -> Result<Vec<Window>, Problem> {
+        let problem = |found: String, expected: &str, remedy: &str| {
+            Problem::new("command line", format!("--each of report {}", self.name), found, expected, remedy)
+        };
+        if !self.output.varies_by_window() {
+            let found = format!("the path {}, one file for all pieces", printable(self.output.path.as_str()));
+            let remedy = "write for example {report}-{from}.csv";
+            return Err(problem(found, "{from} or {to} in the path, so that each piece has its own file", remedy));
+        }
+        let pieces = pieces(window, span, &self.window.zone)
+            .map_err(|fault| problem(fault.found, &fault.expected, &fault.remedy))?;
+        let mut files = HashSet::new();
+        for file in pieces.iter().filter_map(|piece| self.output_file(piece)) {
+            let shown = printable(&file.to_string_lossy());
+            if !files.insert(file) {
+                let found = format!("two pieces that would both be written to {shown}");
+                return Err(problem(found, "a file for each piece", "choose a span of whole seconds"));
+            }
+        }
+        Ok(pieces)
     }
 
     /// The file for that window; none for standard output.

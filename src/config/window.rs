@@ -71,7 +71,12 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Days(n) => write!(f, "{n}d"),
-            Self::Time(d) => write!(f, "{}ms", d.as_millis()),
+            Self::Time(time) => {
+                let ms = time.as_millis();
+                let units = [(3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")];
+                let (unit, name) = units.into_iter().find(|(unit, _)| ms % unit == 0).unwrap_or((1, "ms"));
+                write!(f, "{}{name}", ms / unit)
+            }
         }
     }
 }
@@ -137,9 +142,11 @@ impl Bound {
         if !matches!(shape[10], b'T' | b't' | b' ') {
             return None;
         }
-        match text.parse::<jiff::Timestamp>() {
-            Ok(moment) => Some(Self::Moment(cut(moment))),
-            Err(_) => text.parse().ok().map(Self::Local),
+        // The civil reader would pass over an offset in silence.
+        if text[11..].contains(['Z', 'z', '+', '-']) {
+            moment(text).map(Self::Moment)
+        } else {
+            text.parse().ok().filter(|_| !has_second_60(text)).map(Self::Local)
         }
     }
 
@@ -172,6 +179,25 @@ impl Bound {
     fn last(&self, zone: &Zone) -> Result<Timestamp, &'static str> {
         let shift = i64::from(matches!(self, Self::Day(_)));
         self.after(zone).map(|t| Timestamp(t.0 - shift))
+    }
+}
+
+/// Reads a time with its offset. A leap second is the moment after second 59, as clocks that know none show it.
+fn moment(text: &str) -> Option<Timestamp> {
+    let moment = text.parse::<jiff::Timestamp>().ok().map(cut)?;
+    if !has_second_60(text) {
+        return Some(moment);
+    }
+    let next = Timestamp(moment.0 - moment.0.rem_euclid(1000) + 1000);
+    let day = Zone::UTC.day_of(next)?;
+    (Zone::UTC.is_start_of_day(next) && day.day() == 1).then_some(next)
+}
+
+/// Whether a time reads 60 seconds, which the readers of times take for 59.
+fn has_second_60(text: &str) -> bool {
+    match text.as_bytes().get(13) {
+        Some(b':') => text.get(16..19) == Some(":60"),
+        _ => text.get(15..17) == Some("60"),
     }
 }
 
@@ -229,6 +255,9 @@ impl WindowSpec {
         };
         let own = self.own(now, watermark).map_err(unreadable)?;
         let window = Window { from: from.unwrap_or(own.from), to: to.unwrap_or(own.to) };
+        if !is_in_calendar(window.from) {
+            return Err(unreadable("a beginning outside the calendar"));
+        }
         if window.from <= window.to {
             return Ok(Some(window));
         }
@@ -301,6 +330,10 @@ impl WindowSpec {
     }
 }
 
+fn is_in_calendar(moment: Timestamp) -> bool {
+    jiff::Timestamp::from_millisecond(moment.0).is_ok_and(|moment| moment.to_zoned(TimeZone::UTC).year() >= 0)
+}
+
 fn back(now: Timestamp, by: Duration) -> Timestamp {
     Timestamp(now.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
 }
@@ -318,15 +351,19 @@ fn argument(key: &str, found: &str, expected: &str, remedy: &str) -> Problem {
 pub fn pieces(window: Window, span: Span, zone: &Zone) -> Result<Vec<Window>, Problem> {
     let mut pieces = Vec::new();
     let mut from = window.from;
+    let mut n = 0;
     while from <= window.to {
-        let step = pieces.len() + 1;
-        let next = if step > MOST_PARTS { None } else { boundary(window.from, span, step, zone) };
-        let Some(next) = next.filter(|next| *next > from) else {
+        n += 1;
+        let next = if n > MOST_PARTS { None } else { boundary(window.from, span, n, zone) };
+        let Some(next) = next else {
             let found = format!("a window that {span} cuts into more than {MOST_PARTS} parts");
             return Err(Problem::new("window", "split", found, "fewer parts", "choose a longer span"));
         };
-        pieces.push(Window { from, to: Timestamp((next.0 - 1).min(window.to.0)) });
-        from = next;
+        // A zone that crossed the date line has a day without a moment in it.
+        if next > from {
+            pieces.push(Window { from, to: Timestamp((next.0 - 1).min(window.to.0)) });
+            from = next;
+        }
     }
     Ok(pieces)
 }
@@ -341,10 +378,16 @@ fn boundary(start: Timestamp, span: Span, n: usize, zone: &Zone) -> Option<Times
             Some(Timestamp(start.0.checked_add(step.checked_mul(n)?)?))
         }
         Span::Days(days) => {
-            let start = jiff::Timestamp::from_millisecond(start.0).ok()?.to_zoned(zone.0.clone());
             let days = jiff::Span::new().try_days(n.checked_mul(i64::from(days))?).ok()?;
+            let next = if zone.is_start_of_day(start) {
+                // Not from the time of that day's beginning: where midnight was skipped, it is no other day's.
+                zone.day_of(start)?.checked_add(days).ok().and_then(|day| zone.start_of(day))
+            } else {
+                let start = jiff::Timestamp::from_millisecond(start.0).ok()?.to_zoned(zone.0.clone());
+                start.checked_add(days).ok().map(|next| cut(next.timestamp()))
+            };
             // Past the end of the calendar there is no further boundary to find, only the window's own end.
-            Some(start.checked_add(days).map_or(Timestamp(i64::MAX), |t| cut(t.timestamp())))
+            Some(next.unwrap_or(Timestamp(i64::MAX)))
         }
     }
 }

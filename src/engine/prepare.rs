@@ -17,7 +17,7 @@ use crate::config::{
 use crate::delivery::{RealDisk, Scratch};
 use crate::model::{ReportName, TenantName, WallClock};
 use crate::sink::Backstage;
-use crate::state::{MemoryStore, StoreHandle};
+use crate::state::{SqliteStore, StoreHandle};
 use crate::tenant::{ClientAuth, Credentials, Issued, TenantSettings};
 use crate::transport::{ProxyChoice, TcpDial, TlsTrust, TransportSettings};
 
@@ -45,7 +45,7 @@ impl Prepared {
         let is_inline = config.engine.threads == 0;
         let seams = match seams {
             Some(seams) => seams,
-            None => real_world(is_inline)?,
+            None => real_world(&config, is_inline)?,
         };
         let tenants = tenant_parts(&config, environment, all_tenants, &seams.clock)?;
         let scratch =
@@ -88,9 +88,10 @@ impl Prepared {
     }
 }
 
-fn real_world(is_inline: bool) -> Result<Seams, StartError> {
+fn real_world(config: &Config, is_inline: bool) -> Result<Seams, StartError> {
     let clock = WallClock::system();
-    let store = Arc::new(MemoryStore::new(clock.clone()));
+    let store = SqliteStore::open(&config.state.path, clock.clone()).map_err(StartError::State)?;
+    let store = Arc::new(store);
     let store = match is_inline {
         true => StoreHandle::inline(store),
         false => StoreHandle::threaded(store)

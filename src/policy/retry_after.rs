@@ -149,6 +149,11 @@ mod tests {
         fn l2_leap_seconds_far_years_and_two_digit_years_are_read() {
             let table = [
                 ("Sat, 31 Dec 2016 23:59:50 GMT", "Sat, 31 Dec 2016 23:59:60 GMT", Some(10)),
+                ("Sat, 31 Dec 2016 23:59:50 GMT", "Saturday, 31-Dec-16 23:59:60 GMT", Some(10)),
+                ("Sat, 31 Dec 2016 23:59:50 GMT", "Sat Dec 31 23:59:60 2016", Some(10)),
+                ("Wed, 28 Feb 2024 23:59:50 GMT", "Thu, 29 Feb 2024 00:00:00 GMT", Some(10)),
+                ("Tue, 28 Feb 2023 23:59:50 GMT", "Wed, 29 Feb 2023 00:00:00 GMT", None),
+                ("Fri, 31 Dec 1999 23:59:59 GMT", "Saturday, 01-Jan-00 00:00:09 GMT", Some(10)),
                 ("Tue, 19 Jan 2038 03:14:00 GMT", "Tue, 19 Jan 2038 03:14:08 GMT", Some(8)),
                 ("Thu, 31 Dec 2026 23:59:59 GMT", "Friday, 01-Jan-27 00:00:09 GMT", Some(10)),
                 ("Sun, 29 Mar 2026 00:59:59 GMT", "Sun, 29 Mar 2026 01:00:00 GMT", Some(1)),

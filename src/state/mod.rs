@@ -23,7 +23,8 @@ use crate::model::{QueryId, ReportName, ReportState, TenantName, Timestamp};
 pub enum StoreError {
     /// What is stored can't be what was stored: nothing may be built on it.
     #[error(
-        "the state store is damaged: {what}; restore it from a copy, or move it and its -wal away and run with --fresh"
+        "the state store is damaged: {what}; put a copy of it in its place and remove its -wal and -shm, or move all \
+         three away and run with --fresh"
     )]
     Damaged {
         /// What was found, and where.

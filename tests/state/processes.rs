@@ -88,6 +88,33 @@ fn what_a_process_was_told_is_stored_outlives_its_kill() {
 }
 
 #[test]
+fn a_process_killed_while_it_makes_a_store_leaves_a_whole_one_or_none() {
+    let name = |n: usize| format!("state-{n}.db");
+    if let Ok(folder) = std::env::var(CHILD) {
+        for n in 0.. {
+            let store = SqliteStore::open(&Path::new(&folder).join(name(n)), still()).unwrap();
+            drop(store);
+            say(n);
+        }
+    }
+    for n_heard in [1, 4, 9, 15] {
+        let place = Place::new();
+        let test = "processes::a_process_killed_while_it_makes_a_store_leaves_a_whole_one_or_none";
+        let mut child = start(test, place.0.path());
+        words(&mut child).nth(n_heard - 1).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let found = |n| SqliteStore::open_existing(&place.0.path().join(name(n)), still()).unwrap();
+        let stores: Vec<_> = (0..).map_while(found).collect();
+        assert!(stores.len() >= n_heard);
+        assert!(stores.iter().all(|store| store.list().unwrap().is_empty()));
+        // Whatever the killed one had begun, the next one makes.
+        let next = SqliteStore::open(&place.0.path().join(name(stores.len())), still()).unwrap();
+        next.begin(&key("calls", 1, "h"), &begun("-")).unwrap();
+    }
+}
+
+#[test]
 fn two_that_write_at_once_lose_nothing() {
     const N: u32 = 60;
     let place = Place::new();

@@ -170,6 +170,167 @@ fn parts_leave_no_gap_and_do_not_overlap() {
     assert!(pieces(window, Span::Time(Duration::from_millis(1)), &zone).is_err());
 }
 
+fn zoned_parts(zone: &str, from: &str, to: &str, days: u32) -> Vec<(String, String)> {
+    let zone = Zone::named(zone).unwrap();
+    let window = Window { from: at(from), to: at(to) };
+    let parts = pieces(window, Span::Days(days), &zone).unwrap();
+    assert!(parts.windows(2).all(|two| two[1].from.0 == two[0].to.0 + 1), "{parts:?}");
+    assert_eq!((parts[0].from, parts[parts.len() - 1].to), (window.from, window.to));
+    parts.iter().map(|part| (from_text(part, &zone), to_text(part, &zone))).collect()
+}
+
+#[test]
+fn l2_parts_of_days_follow_the_calendar_whatever_the_clocks_do() {
+    let day = |day: &str| pair(day, day);
+    assert_eq!(
+        zoned_parts("America/Sao_Paulo", "2018-11-04T03:00:00Z", "2018-11-07T01:59:59.999Z", 1),
+        [day("2018-11-04"), day("2018-11-05"), day("2018-11-06")],
+        "midnight is skipped on the first day"
+    );
+    assert_eq!(
+        zoned_parts("Europe/Berlin", "2024-10-25T22:00:00Z", "2024-10-28T22:59:59.999Z", 2),
+        [pair("2024-10-26", "2024-10-27"), day("2024-10-28")],
+        "a day of 25 hours"
+    );
+    assert_eq!(
+        zoned_parts("Pacific/Apia", "2011-12-29T10:00:00Z", "2012-01-01T09:59:59.999Z", 1),
+        [day("2011-12-29"), day("2011-12-31"), day("2012-01-01")],
+        "a day that there was not"
+    );
+    assert_eq!(
+        zoned_parts("UTC", "2024-02-28T00:00:00Z", "2024-03-01T23:59:59.999Z", 1),
+        [day("2024-02-28"), day("2024-02-29"), day("2024-03-01")]
+    );
+    assert_eq!(zoned_parts("UTC", "2038-01-18T12:00:00Z", "2038-01-20T11:59:59.999Z", 1).len(), 2);
+}
+
+#[test]
+fn l2_dates_and_times_at_the_edges_of_the_calendar_are_read_or_refused() {
+    let day = |day: &str| pair(&format!("{day}T00:00:00.000Z"), &format!("{day}T23:59:59.999Z"));
+    for date in ["2024-02-29", "2000-02-29", "2038-01-19", "2038-01-20", "1969-12-31", "9999-12-29"] {
+        assert_eq!(resolved(&format!("from: {date}, to: {date}"), NOW), day(date));
+    }
+    for date in ["2023-02-29", "1900-02-29", "2024-13-01", "2024-00-10", "2024-04-31", "24-04-01", "12024-04-01"] {
+        assert!(refused(&format!("from: 1800-01-01, to: {date}")).contains(date), "{date}");
+    }
+    for date in ["9999-12-31", "9999-12-31T23:59:59+02:00", "9999-12-31T23:59:59"] {
+        let told = refused(&format!("from: 2024-01-01, to: {date}"));
+        assert!(told.contains("calendar") || told.contains("one of these forms"), "{date}: {told}");
+    }
+}
+
+#[test]
+fn l2_a_leap_second_is_the_moment_after_second_59_and_no_other_minute_has_60() {
+    let to = |text: &str| resolved(&format!("from: 2016-01-01, to: '{text}'"), NOW).1;
+    assert_eq!(to("2016-12-31T23:59:60Z"), "2017-01-01T00:00:00.000Z");
+    assert_eq!(to("2017-01-01T00:59:60+01:00"), "2017-01-01T00:00:00.000Z");
+    assert_eq!(
+        with("last: 1d", Some("2016-01-01"), None, Some("2016-12-31T23:59:60Z")).unwrap().unwrap().to,
+        at("2016-12-31T23:59:59.999Z")
+    );
+    for text in ["2016-12-31T12:00:60Z", "2016-12-30T23:59:60Z", "2016-12-31T23:59:60", "2016-12-31T23:59:61Z"] {
+        assert!(Bound::parse(text).is_none(), "{text}");
+    }
+}
+
+#[test]
+fn a_bound_is_a_date_or_a_time_and_nothing_like_it() {
+    for text in [
+        "",
+        "2024-01-31 ",
+        " 2024-01-31",
+        "20240131",
+        "2024-1-31",
+        "2024-01-31+02:00",
+        "2024-01-31T",
+        "now",
+        "2024-01-31T12:00Z[UTC]",
+        "2024-01-31T24:00:00Z",
+        "31.01.2024",
+        "2024-01-31T12:00:00 +02:00",
+        "1704067200",
+        "２０２４-01-31",
+        "2024-01-31T12:00:00+26:00",
+    ] {
+        assert!(Bound::parse(text).is_none(), "{text:?}");
+    }
+    for text in ["2024-01-31T12:00Z", "2024-01-31 12:00:00.5", "2024-01-31t12:00:00z", "2024-01-31T12:00:00-05:00"] {
+        assert!(Bound::parse(text).is_some(), "{text:?}");
+    }
+}
+
+#[test]
+fn one_bound_of_the_command_line_leaves_the_other_as_configured() {
+    let both = |window: &str, from, to, until| {
+        let window = with(window, from, to, until).unwrap().unwrap();
+        (window.from.to_string(), window.to.to_string())
+    };
+    let fixed = "from: 2024-01-01, to: 2024-01-31";
+    let (day, at_noon) = ("2024-01-10T00:00:00.000Z", "2024-01-10T12:00:00.000Z");
+    assert_eq!(both(fixed, Some("2024-01-10"), None, None), pair(day, "2024-01-31T23:59:59.999Z"));
+    assert_eq!(both(fixed, None, Some("2024-01-10T12:00Z"), None), pair("2024-01-01T00:00:00.000Z", at_noon));
+    assert_eq!(both("last: 6h", Some("2024-01-10"), None, None), pair(day, NOW));
+    assert_eq!(
+        both("last: 1d", None, Some("2024-04-01"), None),
+        pair("2024-03-31T00:00:00.000Z", "2024-04-01T23:59:59.999Z")
+    );
+    let since = "since: 2024-01-01, lag: 30m";
+    assert_eq!(both(since, Some("2024-01-10"), None, None), pair(day, "2024-04-01T09:50:30.456Z"));
+    assert_eq!(
+        both(since, None, None, Some("2024-01-10")),
+        pair("2024-01-01T00:00:00.000Z", "2024-01-09T23:59:59.999Z")
+    );
+    let follows = WindowOverrides { to: Some("2024-02-10".to_owned()), ..WindowOverrides::default() };
+    let mark = at("2024-01-31T23:59:59.999Z");
+    let window = spec(since).resolve(at(NOW), Some(mark), &follows).unwrap().unwrap();
+    assert_eq!(window.from, at("2024-02-01T00:00:00Z"), "the beginning of a since window is after the watermark");
+    assert!(with(fixed, Some("2024-01-10"), None, Some("2024-01-10")).is_err(), "an interval of no length");
+}
+
+#[test]
+fn days_on_the_command_line_are_days_of_the_reports_zone() {
+    let window = with("last: 1d, timezone: America/New_York", Some("2024-03-10"), Some("2024-03-10"), None);
+    let window = window.unwrap().unwrap();
+    assert_eq!((window.from, window.to), (at("2024-03-10T05:00:00Z"), at("2024-03-11T03:59:59.999Z")));
+}
+
+#[test]
+fn a_span_that_leads_out_of_the_calendar_is_refused() {
+    let spec = spec("last: 99999999h");
+    let problem = spec.resolve(at(NOW), None, &WindowOverrides::default()).expect_err("refused");
+    assert!(problem.to_string().contains("calendar"), "{problem}");
+}
+
+#[test]
+fn spans_read_as_they_would_be_written() {
+    for text in ["30d", "6h", "36h", "90m", "45s", "1500ms"] {
+        assert_eq!(Span::parse(text).unwrap().to_string(), text);
+    }
+}
+
+fn each(path: &str, span: &str) -> Result<Vec<Window>, Problem> {
+    let text = SMALL.replace("template_id: t", &format!("template_id: t, output: {{path: '{path}'}}"));
+    let report = load(&text).unwrap_or_else(|errors| panic!("{errors}")).reports[0].clone();
+    let window = report.resolve_window(at(NOW), None, &WindowOverrides::default()).unwrap().unwrap();
+    let short = Window { from: window.from, to: Timestamp(window.from.0 + 1500) };
+    report.pieces(if span.ends_with("ms") { short } else { window }, Span::parse(span).unwrap())
+}
+
+#[test]
+fn each_makes_pieces_with_files_of_their_own() {
+    assert_eq!(each("{from}.csv", "1d").unwrap().len(), 31);
+    assert_eq!(each("{to}/calls.csv", "7d").unwrap().len(), 5);
+    assert_eq!(each("{from}.csv", "6h").unwrap().len(), 31 * 4);
+    for path in ["calls.csv", "-", "{report}-{tenant}.csv"] {
+        let problem = each(path, "1d").expect_err("refused").to_string();
+        assert!(problem.contains("{from} or {to}") && problem.contains("--each of report calls"), "{problem}");
+    }
+    let problem = each("{from}.csv", "400ms").expect_err("refused").to_string();
+    assert!(problem.contains("both be written to /etc/cx/out/20240101T000000Z.csv"), "{problem}");
+    let problem = each("{from}.csv", "1s").expect_err("refused").to_string();
+    assert!(problem.contains("--each") && problem.contains("more than 100000 parts"), "{problem}");
+}
+
 #[test]
 fn bounds_in_a_files_name_are_days_of_the_zone_where_they_are_days() {
     let zone = Zone::named("Europe/Berlin").unwrap();

@@ -228,7 +228,35 @@ impl<'a> Plan<'a> {
             hash: self.hash.clone(),
         };
         let begun = Begun { origin, form: self.form.clone(), output: self.output(window) };
+        if step == Step::Start && origin == Origin::Configured {
+            self.spare_the_last_file(window, &begun.output);
+        }
         self.agenda.tasks.push(Task { key, begun, step });
+    }
+
+    /// A name knows no milliseconds: two windows of a `since` report within one second may come out with the same one.
+    fn spare_the_last_file(&mut self, window: Window, output: &str) {
+        let report = self.question.report;
+        if !report.window.is_since() || !report.output.varies_by_window() {
+            return;
+        }
+        let is_there = (self.question.size_of)(Path::new(output)).is_some();
+        let tasks = &self.agenda.tasks;
+        let is_another =
+            |old: Window, place: &str| is_same_file(place, output) && (old.to < window.from || window.to < old.from);
+        let holds_another = |s: &&StoredExtraction| {
+            let delivers = s.state == ReportState::Complete && is_there || tasks.iter().any(|task| task.key == s.key);
+            delivers && s.begun.origin == Origin::Configured && is_another(s.key.window, &s.begun.output)
+        };
+        if let Some(other) = self.question.stored.iter().find(holds_another) {
+            self.conflicts.push(format!(
+                "{}: the file for {} would be {output}, which is that of {}; run it again a second later, with both \
+                 {{from}} and {{to}} in output.path, or move that file away",
+                report.name,
+                shown(window),
+                shown(other.key.window),
+            ));
+        }
     }
 
     /// Gives up what stands in the way of the tasks.

@@ -54,7 +54,10 @@ pub(super) fn create(path: &Path, build: impl FnOnce(&Path) -> Result<(), Troubl
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)
+    let missing: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
+    // A power cut must not take a folder, and the store along with it, out of the one above.
+    missing.into_iter().filter_map(Path::parent).try_for_each(|above| File::open(above)?.sync_all())
 }
 
 /// An empty file beside the database, which goes when this is dropped, with what SQLite puts beside it.
@@ -92,7 +95,8 @@ impl Drop for Scratch {
 
 /// Takes the lock of a report; none where another holder has it. The lock goes with the file.
 pub(super) fn lock(path: &Path, report: &ReportName, tenant: &TenantName) -> Result<Option<File>, Trouble> {
-    let folder = beside(path, ".locks");
+    // By the name that all links lead to: one store has one set of locks.
+    let folder = beside(&path.canonicalize()?, ".locks");
     make_folder(&folder)?;
     let name = format!("{}@{}.lock", file_name_of(report.as_str()), file_name_of(tenant.as_str()));
     let file = OpenOptions::new()

@@ -62,6 +62,10 @@ impl Trouble {
         match self {
             Self::Sqlite(error) if is_damage(&error) => damaged(&error),
             Self::Sqlite(error) if is_lack_of_room(&error) => StoreError::Full { doing },
+            Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                let long = super::PATIENCE.as_secs();
+                StoreError::failed(doing, format!("another process has held it for {long} s; is one stopped there?"))
+            }
             Self::Sqlite(error) => StoreError::failed(doing, error),
             Self::Io(error) => match error.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full { doing },

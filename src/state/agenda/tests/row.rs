@@ -155,10 +155,10 @@ impl Row {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn l1_configured_windows_follow_on_each_other_without_gap_or_overlap(
+    fn configured_windows_follow_on_each_other_without_gap_or_overlap(
         deeds in proptest::collection::vec(deed(), 1..40),
     ) {
         let world = World::new("window: {since: 2024-03-01}, output: {path: '{from}-{to}.csv'}");
@@ -179,6 +179,8 @@ proptest! {
         for _ in 0..4 {
             row.order(Asked::Due, true, &[End::Complete; 9]);
         }
+        // Names know no milliseconds, so that two windows within a second may not have files of their own.
+        row.happen(&Deed::Time(1));
         prop_assert!(row.order(Asked::Due, false, &[End::Complete; 99]), "{:?}", row.world.stored());
         let left: Vec<_> = row.world.stored().into_iter().filter(StoredExtraction::is_unfinished).collect();
         prop_assert!(left.iter().all(|stored| stored.begun.origin == Origin::Given), "{left:?}");

@@ -248,3 +248,16 @@ fn a_window_that_cannot_be_made_out_is_told_with_the_report() {
     let Err(AgendaFault::Window(problem)) = world.ask(Asked::Due, false) else { panic!("made out") };
     assert!(problem.to_string().contains("of report calls"), "{problem}");
 }
+
+#[test]
+fn a_since_window_never_replaces_the_file_of_the_one_before_it() {
+    let mut world = World::new("window: {since: 2024-03-01}, output: {path: '{from}.csv'}");
+    for now in ["2024-04-01T10:00:00.100Z", "2024-04-01T10:00:00.400Z"] {
+        world.set_now(now);
+        world.complete(&world.due());
+    }
+    world.set_now("2024-04-01T10:00:00.900Z");
+    assert!(world.conflict().contains("/etc/cx/out/20240401T100000Z.csv, which is that of 2024-04-01T10:00:00.101Z"));
+    world.files.clear();
+    assert_eq!(world.due().tasks.len(), 1, "a file that was fetched away is not in danger");
+}
