@@ -37,8 +37,9 @@ fn is_page(call: &LedgerEntry) -> bool {
     call.kind == CallKind::Page
 }
 
-/// Holds the calls since then to what was stored then. How many pages were fetched a second time comes back.
-pub fn judge_calls(place: &Place, since: &Between) -> usize {
+/// Holds the calls since then to what was stored then: nothing below a position is asked for again, and nothing of a
+/// query that was read to its end. How many pages of each report came a second time is the result.
+pub fn judge_calls(place: &Place, since: &Between) -> BTreeMap<String, usize> {
     let ledger = place.mock.ledger();
     let (before, after) = ledger.split_at(since.n_calls);
     let templates: BTreeMap<String, String> = place
@@ -64,7 +65,11 @@ pub fn judge_calls(place: &Place, since: &Between) -> usize {
     let name = |call: &LedgerEntry| (call.query.clone(), call.page);
     let came = |call: &&LedgerEntry| is_page(call) && call.status == 200 && call.ended.is_some() && call.bytes > 0;
     let had: BTreeSet<_> = before.iter().filter(came).map(name).collect();
-    after.iter().filter(came).filter(|call| had.contains(&name(call))).count()
+    let mut again = BTreeMap::new();
+    for call in after.iter().filter(came).filter(|call| had.contains(&name(call))) {
+        *again.entry(templates[call.query.as_deref().unwrap()].clone()).or_default() += 1;
+    }
+    again
 }
 
 /// What must hold whenever somebody looks: a final name has the right bytes, and a manifest stands beside the output

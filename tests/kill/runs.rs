@@ -157,7 +157,11 @@ fn k7_a_store_of_a_newer_version_is_refused_by_its_version_and_left_as_it_is() {
     assert_eq!(place.run(&[]), 0, "{}", place.said());
     let path = place.path(".cxtract/state.db");
     let store = rusqlite::Connection::open(&path).unwrap();
+    // The version stands in the header twice, the second time within the application's id.
+    let read = |name: &str| store.pragma_query_value(None, name, |row| row.get::<_, u32>(0)).unwrap();
+    let (version, application) = (read("user_version"), read("application_id"));
     store.pragma_update(None, "user_version", 9999).unwrap();
+    store.pragma_update(None, "application_id", application - version + 9999).unwrap();
     drop(store);
     let (bytes, n_calls) = (fs::read(&path).unwrap(), place.n_calls());
     place.hush();

@@ -44,7 +44,8 @@ fn k2_a_signal_saves_the_position_within_five_seconds_and_the_next_run_goes_on_t
         assert!(position.next_page.0 > 20, "25 pages were served, and the position is {}", position.next_page);
         let between = Between::now(&place);
         assert_eq!(place.run(&[]), 0, "{}", place.said());
-        assert!(judge_calls(&place, &between) <= 4, "what had come and was written is saved");
+        let again = judge_calls(&place, &between);
+        assert!(again.values().all(|again| *again <= 4), "what had come and was written is saved: {again:?}");
         judge_end(&place);
         assert_eq!(n_queries(&place, "calls"), 1);
     }
