@@ -61,7 +61,7 @@ fn k8_a_fetcher_that_dies_is_rebuilt_and_its_orders_given_anew() {
 }
 
 #[test]
-fn k8_a_writer_that_dies_is_rebuilt_and_its_output_starts_again() {
+fn k8_a_writer_that_dies_is_rebuilt_and_its_output_goes_on() {
     is_rebuilt_at_pages("writer/victim");
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cxtract::config::{Config, Sources};
 use cxtract::mock::{MockReport, MockTenant, RunningMock};
-use cxtract::{Ending, Engine, EngineBuilder, EngineHandle, Failure};
+use cxtract::{Ending, Engine, EngineBuilder, EngineHandle, Extract, Failure};
 
 /// The report that places are named after.
 pub const VICTIM: &str = "victim";
@@ -149,9 +149,10 @@ impl Stand {
     }
 }
 
-/// Extracts one report; where there was nothing to start, that is how it ended.
+/// Extracts one report, whatever is stored of it; where there was nothing to start, that is how it ended.
 pub async fn ending(engine: &EngineHandle, report: &str) -> Ending {
-    engine.extract(report).await.unwrap_or_else(Ending::Failed)
+    let order = Extract { fresh: true, ..Extract::report(report) };
+    engine.extract_with(order).await.unwrap_or_else(Ending::Failed)
 }
 
 /// Makes the `nth` pass of a place (from 0) panic, and answers how many passes there were.
