@@ -9,12 +9,23 @@ use cxtract::mock::{CallKind, MockReport, MockTenant};
 use crate::judge::{Between, judge_calls, judge_end, judge_folder, n_queries};
 use crate::place::{Place, Running};
 
-/// A fail point, and the name whose appearance in the output's folder tells that it is reached or about to be.
-const STEPS: [(&str, &str); 4] = [
-    ("publish-before-files", "calls.csv.manifest.json.part"),
-    ("publish-between-files", "calls.csv"),
-    ("publish-before-manifest", "calls.csv"),
-    ("publish-done", "calls.csv.manifest.json"),
+/// A fail point, and how the output's folder looks when it is reached or about to be.
+struct Step {
+    point: &'static str,
+    present: &'static [&'static str],
+    absent: &'static [&'static str],
+}
+
+const OUTPUT: &str = "calls.csv";
+const PART: &str = "calls.csv.part";
+const MANIFEST: &str = "calls.csv.manifest.json";
+const ASIDE: &str = "calls.csv.manifest.json.part";
+
+const STEPS: [Step; 4] = [
+    Step { point: "publish-before-files", present: &[PART, ASIDE], absent: &[MANIFEST] },
+    Step { point: "publish-between-files", present: &[OUTPUT, ASIDE], absent: &[PART, MANIFEST] },
+    Step { point: "publish-before-manifest", present: &[OUTPUT, ASIDE], absent: &[PART, MANIFEST] },
+    Step { point: "publish-done", present: &[OUTPUT, MANIFEST], absent: &[PART, ASIDE] },
 ];
 
 /// Longer than from a name to the fail point behind it.
@@ -25,53 +36,58 @@ fn place() -> Place {
     Place::new(mock).report("calls", "")
 }
 
-/// A run that stops at a fail point, and has reached it.
-fn held_up_at(place: &Place, step: &str, name: &str) -> Running {
-    let mut command = place.command(&["run", "--progress", "json"]);
-    command.env("FAILPOINTS", format!("{step}=sleep(60000)"));
-    let run = Running::start(command);
-    place.until(step, || place.path("out").join(name).exists());
-    std::thread::sleep(A_MOMENT);
-    run
+impl Step {
+    /// A run that stops there.
+    fn hold_up(&self, place: &Place, arguments: &[&str]) -> Running {
+        let mut command = place.command(&[&["run", "--progress", "json"], arguments].concat());
+        command.env("FAILPOINTS", format!("{}=sleep(60000)", self.point));
+        Running::start(command)
+    }
+
+    /// Waits until the run has got there.
+    fn wait(&self, place: &Place) {
+        let exists = |name: &&str| place.path("out").join(name).exists();
+        place.until(self.point, || self.present.iter().all(exists) && !self.absent.iter().any(exists));
+        std::thread::sleep(A_MOMENT);
+    }
 }
 
 #[test]
 fn k7b_killed_at_any_step_of_finishing_once_or_twice_the_next_run_does_the_rest() {
-    for (step, name) in STEPS {
+    for step in &STEPS {
         for n_kills in 1..=2 {
-            let place = place();
+            let (place, point) = (place(), step.point);
             let mut between = Between::now(&place);
             for _ in 0..n_kills {
-                held_up_at(&place, step, name).kill();
+                let mut run = step.hold_up(&place, &[]);
+                step.wait(&place);
+                run.kill();
                 judge_folder(&place, "calls");
                 between = Between::now(&place);
             }
-            assert_eq!(place.run(&[]), 0, "{step}: {}", place.said());
+            assert_eq!(place.run(&[]), 0, "{point}: {}", place.said());
             judge_end(&place);
-            assert_eq!(n_queries(&place, "calls"), 1, "{step}");
-            assert!(judge_calls(&place, &between).is_empty(), "{step}: pages were fetched again");
+            assert_eq!(n_queries(&place, "calls"), 1, "{point}");
+            assert!(judge_calls(&place, &between).is_empty(), "{point}: pages were fetched again");
         }
     }
 }
 
 #[test]
 fn k7b_killed_while_a_fresh_extraction_replaces_an_older_delivery_nothing_is_mixed() {
-    for (step, name) in STEPS {
-        let place = place();
+    for step in &STEPS {
+        let (place, point) = (place(), step.point);
         assert_eq!(place.run(&[]), 0, "{}", place.said());
         let before = place.mock.ledger().of(CallKind::Page).len();
-        let mut command = place.command(&["run", "--fresh", "--progress", "json"]);
-        command.env("FAILPOINTS", format!("{step}=sleep(60000)"));
-        let mut run = Running::start(command);
-        // Older names are there already: this waits for the calls first, then for the steps after them.
+        let mut run = step.hold_up(&place, &["--fresh"]);
+        // Of the older delivery there are names already: the pages come first, and the steps after them.
         place.until("the pages came again", || place.mock.ledger().of(CallKind::Page).len() >= before * 2);
-        place.until(name, || place.path("out").join(name).exists());
-        std::thread::sleep(A_MOMENT * 2);
+        step.wait(&place);
         run.kill();
         judge_folder(&place, "calls");
-        assert_eq!(place.run(&[]), 0, "{step}: {}", place.said());
+        assert_eq!(place.run(&[]), 0, "{point}: {}", place.said());
         judge_end(&place);
-        assert_eq!(n_queries(&place, "calls"), 2, "{step}");
+        assert_eq!(n_queries(&place, "calls"), 2, "{point}");
     }
 }
 
@@ -79,7 +95,8 @@ fn k7b_killed_while_a_fresh_extraction_replaces_an_older_delivery_nothing_is_mix
 fn k2_a_second_signal_ends_a_run_at_once_that_is_busy_finishing() {
     for (first, second, code) in [("TERM", "TERM", 143), ("INT", "TERM", 143), ("INT", "INT", 130)] {
         let place = place();
-        let mut run = held_up_at(&place, "publish-before-manifest", "calls.csv");
+        let mut run = STEPS[2].hold_up(&place, &[]);
+        STEPS[2].wait(&place);
         run.signal(first);
         place.until("the signal is heard", || place.said().contains("again to stop at once"));
         assert!(run.ended().is_none(), "the first signal waits for what is being finished");
