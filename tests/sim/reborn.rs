@@ -16,7 +16,7 @@ use crate::spread::{over_all_cores, without_panic};
 use crate::world::World;
 
 /// Seeds that a run of the tests takes; `CXTRACT_SIM_SEEDS` says otherwise.
-const N_SEEDS: u64 = 60;
+const N_SEEDS: u64 = 120;
 
 /// Lives that end by a power cut, at most.
 const MAX_CUTS: u32 = 4;
