@@ -302,9 +302,10 @@ impl EngineHandle {
         self.0.lines.shutdown.tell(Shutdown);
         let mut closed = self.0.closed.clone();
         let _ = closed.wait_for(|closed| *closed).await;
-        // Writers let go of their files on the next turn of the loop; then the thread has nothing left.
+        // Writers let go of their files on the next turn of the loop; then the threads have nothing left.
         tokio::task::yield_now().await;
         let _ = self.0.workshop.files.run(|| ()).await;
+        let _ = self.0.workshop.seams.store.call(|_| Ok(())).await;
     }
 
     /// Gets a token from a tenant and submits nothing. The call goes through the tenant's gate wherever its token calls

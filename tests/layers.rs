@@ -27,7 +27,8 @@ const LEVELS: [(&str, u8); 13] = [
 ];
 
 /// Libraries that only some folders may name.
-const ONLY_IN: [(&str, &[&str]); 9] = [
+const ONLY_IN: [(&str, &[&str]); 10] = [
+    ("rusqlite", &["state"]),
     ("awc", &["transport"]),
     ("tokio_rustls", &["transport"]),
     ("rustls", &["transport"]),

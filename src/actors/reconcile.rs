@@ -78,7 +78,7 @@ pub fn reconcile(
             ),
         ));
     }
-    let is_split = context.report.split.is_some();
+    let is_split = parts.len() > 1;
     let query_id = parts.first().filter(|_| !is_split).map(|part| part.record.query_id.clone());
     Ok(Manifest {
         version: 1,

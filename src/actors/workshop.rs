@@ -261,7 +261,7 @@ impl Workshop {
         let windows = report.parts(window).map_err(|problem| {
             Ending::Failed(Failure::new(FailureClass::Config, format!("{}: {problem}", report.name)))
         })?;
-        let from = stored.checkpoint.as_ref().map(taken_up).transpose();
+        let from = stored.checkpoint.as_ref().map(|checkpoint| taken_up(checkpoint, &stored)).transpose();
         let from = from.map_err(|why| unreadable(&report, "its position", &why))?;
         let (sink, lane) = self.sink(&report, window, &order.own_lane).map_err(Ending::Failed)?;
         let journal = Journal::new(self.seams.store.clone(), order.task.key.clone());
@@ -439,7 +439,12 @@ impl Workshop {
 }
 
 /// Where a writer goes on.
-fn taken_up(checkpoint: &Checkpoint) -> Result<(Landmark, PartsRead), String> {
+fn taken_up(checkpoint: &Checkpoint, stored: &StoredExtraction) -> Result<(Landmark, PartsRead), String> {
+    let position = &checkpoint.position;
+    let query = stored.queries.get(&position.part).map(|query| &query.id);
+    if position.query_id.is_some() && position.query_id.as_ref() != query {
+        return Err("it is of another query than the one that is stored".to_owned());
+    }
     let Memo { standing, assembly, finished, part_start, .. } = Memo::parse(&checkpoint.memo)?;
     let landmark = Landmark { position: checkpoint.position.clone(), standing, assembly };
     Ok((landmark, PartsRead { finished, start: part_start }))

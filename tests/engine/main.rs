@@ -14,5 +14,6 @@ mod faults_queries;
 mod fronts;
 mod limits;
 mod results;
+mod resume;
 mod support;
 mod whole;

@@ -1,0 +1,307 @@
+//! Going on: what one engine leaves, the next one takes up, within a query and over the parts of a report.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cxtract::mock::{CallKind, Fault, FaultRule, Matcher};
+use cxtract::model::{FailureClass, ParkReason, Position};
+use cxtract::sink::SinkError;
+use cxtract::{Ending, Engine, EngineHandle, Extract, Manifest, Sink};
+use parking_lot::Mutex;
+
+use crate::bench::{complete, stand, tenant_of};
+use crate::support::{Stand, run, with_engine};
+
+/// A stand whose report takes its time, and comes in pages of 100 rows.
+fn slow(n_rows: u64) -> Stand {
+    stand(tenant_of(n_rows).latency(Duration::from_millis(10))).set("max_in_flight", "2")
+}
+
+/// The same in three parts of ten days and one of a day.
+fn split(n_rows: u64) -> Stand {
+    slow(n_rows).report("split: 10d").set("max_queries", "2")
+}
+
+/// Resolves once the tenant has been asked for that page of its nth query.
+async fn asked_for(stand: &Stand, nth_query: usize, page: u64) {
+    loop {
+        let query = stand.mock.with(|tenant| tenant.queries().get(nth_query).map(|query| query.id.clone()));
+        if query.is_some_and(|query| stand.mock.ledger().pages_asked(&query).contains(&page)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Extracts until that page is asked for, then parks.
+fn park_at(stand: &Stand, nth_query: usize, page: u64) {
+    let ending = with_engine(stand.config(), async |engine: EngineHandle| {
+        let asker = engine.clone();
+        let ending = actix_rt::spawn(async move { asker.extract("calls").await.unwrap() });
+        asked_for(stand, nth_query, page).await;
+        assert!(engine.cancel("calls").await);
+        ending.await.unwrap()
+    });
+    stand.parked(ending, ParkReason::Stopped).says(&["next run"]);
+}
+
+/// How often each page of the nth query was asked for.
+fn times_asked(stand: &Stand, nth_query: usize) -> BTreeMap<u64, usize> {
+    let query = stand.mock.with(|tenant| tenant.queries()[nth_query].id.clone());
+    stand.mock.ledger().times_asked(&query).into_iter().collect()
+}
+
+#[test]
+fn a_parked_report_goes_on_with_the_page_after_its_last() {
+    let stand = slow(3950);
+    park_at(&stand, 0, 20);
+    let manifest = stand.extract_all();
+    assert_eq!((manifest.resumed, manifest.pages, manifest.output.rows), (1, 40, 3950));
+    assert_eq!(stand.n_queries(), 1);
+    // What was on its way when the report was parked is asked for again; what was written is not.
+    let asked = times_asked(&stand, 0);
+    let twice: Vec<_> = asked.iter().filter(|(_, n)| **n > 1).collect();
+    assert!(twice.len() <= 8 && twice.iter().all(|(page, _)| **page > 8), "asked for twice: {twice:?}");
+    assert!(manifest.http.requests >= stand.mock.ledger().len() as u64 - 3, "calls of the first run are missing");
+}
+
+#[test]
+fn a_report_may_be_parked_again_and_again() {
+    let stand = slow(3950);
+    for page in [5, 12, 20, 31] {
+        park_at(&stand, 0, page);
+    }
+    assert_eq!(stand.extract_all().resumed, 4);
+    assert_eq!(stand.n_queries(), 1);
+}
+
+#[test]
+fn a_complete_report_is_not_asked_for_again() {
+    let stand = slow(250);
+    stand.extract_all();
+    let n_calls = stand.mock.ledger().len();
+    let Ending::Skipped(why) = stand.extract() else { panic!("not skipped") };
+    assert!(why.contains("complete"), "{why}");
+    assert_eq!(stand.mock.ledger().len(), n_calls);
+}
+
+#[test]
+fn a_fresh_start_forgets_what_is_stored() {
+    let stand = slow(3950);
+    park_at(&stand, 0, 20);
+    let fresh = || Extract { fresh: true, ..Extract::report("calls") };
+    let config = stand.config();
+    let manifest = complete(with_engine(config, |engine| async move { engine.extract_with(fresh()).await.unwrap() }));
+    assert_eq!((manifest.resumed, stand.n_queries()), (0, 2));
+    assert!(stand.delivered() == stand.mock.expected_csv("detail"));
+}
+
+#[test]
+fn k5_a_report_that_one_engine_works_on_is_left_alone_by_another() {
+    let stand = slow(1950);
+    let first = with_engine(stand.config(), async |engine: EngineHandle| {
+        let asker = engine.clone();
+        let ending = actix_rt::spawn(async move { asker.extract("calls").await.unwrap() });
+        asked_for(&stand, 0, 2).await;
+        let second = Engine::builder().config(stand.config()).start().unwrap();
+        let refused = second.extract("calls").await.unwrap();
+        second.shutdown().await;
+        stand.parked(refused, ParkReason::Busy).says(&["another process"]);
+        ending.await.unwrap()
+    });
+    complete(first);
+    assert_eq!(stand.n_queries(), 1);
+}
+
+#[test]
+fn parts_stand_in_order_in_one_file_and_in_the_manifest() {
+    let stand = split(950);
+    let manifest = stand.extract_all();
+    let parts = manifest.parts.clone().expect("the manifest tells of parts");
+    let windows: Vec<_> = parts.iter().map(|part| part.window.from.to_string()[..10].to_owned()).collect();
+    assert_eq!(windows, ["2024-01-01", "2024-01-11", "2024-01-21", "2024-01-31"]);
+    assert!(parts.windows(2).all(|two| two[0].window.to.0 + 1 == two[1].window.from.0), "a gap or an overlap");
+    assert!(parts.iter().all(|part| (part.pages, part.rows) == (10, 950)));
+    let header = stand.delivered().iter().position(|b| *b == b'\n').unwrap() as u64 + 1;
+    assert_eq!(parts.iter().map(|part| part.bytes).sum::<u64>() + header, manifest.output.bytes);
+    assert_eq!((manifest.query_id, manifest.pages, manifest.output.rows), (None, 40, 3800));
+    assert_eq!(manifest.reconciliation.total_rows, Some(3800));
+    let ids: Vec<_> = parts.iter().map(|part| part.query_id.as_str().to_owned()).collect();
+    assert_eq!(ids, stand.mock.with(|tenant| tenant.queries().iter().map(|q| q.id.clone()).collect::<Vec<_>>()));
+}
+
+#[test]
+fn no_more_parts_are_open_than_the_tenant_allows() {
+    for (most, allowed) in [("1", 1), ("2", 2), ("4", 4)] {
+        // A query too many would be answered 429, and told in the manifest.
+        let mock = tenant_of(350).max_open_queries(allowed).ready_after(Duration::from_millis(30));
+        let stand = stand(mock).report("split: 7d").set("max_queries", most);
+        assert_eq!(stand.extract_all().http.throttled, 0, "max_queries: {most}");
+    }
+}
+
+#[test]
+fn a_part_without_rows_adds_nothing_and_loses_nothing() {
+    for faults in [vec![0], vec![1], vec![3], vec![0, 1], vec![0, 1, 2, 3]] {
+        let mut mock = tenant_of(250);
+        for nth in &faults {
+            mock = mock.fault(FaultRule::new(Matcher::pages().of_query(*nth), Fault::HeaderOnly));
+        }
+        let stand = stand(mock).report("split: 10d").set("max_queries", "1");
+        let manifest = complete(stand.extract());
+        let rows: Vec<_> = manifest.parts.clone().unwrap().iter().map(|part| part.rows).collect();
+        let due: Vec<_> = (0..4).map(|nth| if faults.contains(&nth) { 0 } else { 250 }).collect();
+        assert_eq!(rows, due);
+        let text = String::from_utf8(stand.delivered()).unwrap();
+        let header = text.lines().next().unwrap();
+        assert_eq!(text.lines().filter(|line| *line == header).count(), 1, "the header stands once");
+    }
+}
+
+#[test]
+fn a_split_report_goes_on_within_its_part() {
+    let stand = split(1950);
+    park_at(&stand, 1, 12);
+    let manifest = stand.extract_all();
+    assert_eq!((manifest.resumed, stand.n_queries()), (1, 4));
+    assert!(times_asked(&stand, 0).values().all(|n| *n == 1), "the finished part was asked for again");
+    let again = times_asked(&stand, 1).iter().filter(|(page, n)| **n > 1 && **page < 4).count();
+    assert_eq!(again, 0, "the part was read again from its beginning");
+}
+
+#[test]
+fn t6_only_the_part_whose_query_has_expired_starts_again() {
+    let stand = split(1950);
+    park_at(&stand, 1, 12);
+    stand.mock.with(|tenant| tenant.expire_query(1));
+    let manifest = stand.extract_all();
+    assert_eq!(manifest.parts.as_ref().unwrap().len(), 4);
+    assert!(times_asked(&stand, 0).values().all(|n| *n == 1), "the finished part was asked for again");
+    assert_eq!(stand.n_queries(), 5);
+}
+
+#[test]
+fn t6_queries_that_expired_in_one_absence_are_one_loss() {
+    let stand = split(1950);
+    park_at(&stand, 1, 12);
+    stand.mock.with(|tenant| (0..tenant.queries().len()).for_each(|nth| tenant.expire_query(nth)));
+    stand.extract_all();
+}
+
+#[test]
+fn t6_a_query_that_expires_again_in_a_later_run_fails_the_report() {
+    let stand = slow(3950);
+    park_at(&stand, 0, 10);
+    stand.mock.with(|tenant| tenant.expire_query(0));
+    park_at(&stand, 1, 10);
+    stand.mock.with(|tenant| tenant.expire_query(1));
+    stand.fails(FailureClass::Denied).says(&["expired again"]);
+    // A failed report starts again, under a new query.
+    assert_eq!(stand.extract_all().resumed, 0);
+    assert_eq!(stand.n_queries(), 3);
+}
+
+#[test]
+fn t2_a_query_that_is_not_ready_in_time_is_polled_on_by_the_next_run() {
+    let stand = stand(tenant_of(250).ready_after(Duration::from_millis(400)))
+        .set("poll", "{initial_delay: 5ms, max_delay: 20ms, max_wait: 150ms}");
+    stand.parks(ParkReason::NotReady).says(&["poll.max_wait", "next run"]);
+    let n_polls = stand.n_calls(CallKind::Status);
+    run(tokio::time::sleep(Duration::from_millis(300)));
+    stand.extract_all();
+    assert!(stand.n_calls(CallKind::Status) > n_polls);
+    assert_eq!(stand.n_queries(), 1);
+}
+
+/// A host's sink that survives its engine: it keeps what it has acknowledged and drops the rest when it begins again.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    bytes: Vec<u8>,
+    acknowledged: usize,
+    begun_at: Vec<u64>,
+    manifest: Option<Manifest>,
+}
+
+impl Sink for Kept {
+    fn begin(&mut self, position: Option<&Position>) -> Result<(), SinkError> {
+        let mut inner = self.0.lock();
+        let offset = position.map_or(0, |position| position.output.offset);
+        assert!(position.is_none() || offset as usize <= inner.acknowledged, "it never acknowledged that much");
+        inner.begun_at.push(offset);
+        inner.bytes.truncate(offset as usize);
+        inner.acknowledged = offset as usize;
+        Ok(())
+    }
+
+    fn write(&mut self, block: &Bytes) -> Result<(), SinkError> {
+        self.0.lock().bytes.extend_from_slice(block);
+        Ok(())
+    }
+
+    fn commit(&mut self, position: &Position) -> Result<(), SinkError> {
+        let mut inner = self.0.lock();
+        assert_eq!(position.output.offset, inner.bytes.len() as u64);
+        inner.acknowledged = inner.bytes.len();
+        Ok(())
+    }
+
+    fn finish(&mut self, manifest: &Manifest) -> Result<(), SinkError> {
+        self.0.lock().manifest = Some(manifest.clone());
+        Ok(())
+    }
+
+    fn abort(&mut self) {}
+}
+
+#[test]
+fn a_host_s_sink_is_taken_up_where_it_has_acknowledged() {
+    let stand = slow(3950);
+    let kept = Kept::default();
+    let start = |kept: &Kept| {
+        let kept = kept.clone();
+        Engine::builder().config(stand.config()).sink("calls", move || kept.clone()).start().unwrap()
+    };
+    run(async {
+        let engine = start(&kept);
+        let asker = engine.clone();
+        let ending = actix_rt::spawn(async move { asker.extract("calls").await.unwrap() });
+        asked_for(&stand, 0, 20).await;
+        assert!(engine.cancel("calls").await);
+        assert!(matches!(ending.await.unwrap(), Ending::Parked(_)));
+        engine.shutdown().await;
+        let acknowledged = kept.0.lock().acknowledged as u64;
+        assert!(acknowledged > 0, "parking did not save anything");
+        let engine = start(&kept);
+        complete(engine.extract("calls").await.unwrap());
+        engine.shutdown().await;
+        assert_eq!(kept.0.lock().begun_at, [0, acknowledged]);
+    });
+    let inner = kept.0.lock();
+    assert!(inner.bytes == stand.mock.expected_csv("detail"));
+    assert_eq!(inner.manifest.as_ref().unwrap().output.bytes, inner.bytes.len() as u64);
+}
+
+#[test]
+fn a_since_report_goes_on_from_where_the_last_one_ended() {
+    let stand = slow(50);
+    let yaml = stand
+        .yaml()
+        .replace("window: {from: 2024-01-01, to: 2024-01-31}", "window: {since: 2024-01-01, lag: 1h}")
+        .replace("page_size: 100", "page_size: 100\n    output: {path: \"{report}-{from}-{to}.csv\"}");
+    let config = || {
+        let sources = cxtract::config::Sources::text(stand.folder.path().join("config.yaml"), &yaml);
+        cxtract::Config::load(&sources).unwrap()
+    };
+    let extract = || complete(with_engine(config(), |engine| async move { engine.extract("calls").await.unwrap() }));
+    let first = extract();
+    assert_eq!(first.window.from.to_string(), "2024-01-01T00:00:00.000Z");
+    run(tokio::time::sleep(Duration::from_millis(1100)));
+    let second = extract();
+    assert_eq!(second.window.from.0, first.window.to.0 + 1);
+    assert!(second.window.to > first.window.to);
+}
