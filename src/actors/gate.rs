@@ -2,7 +2,8 @@
 //!
 //! Whoever wants to call asks here and is answered at the moment when the call may go out, with everything it needs: a
 //! permit that holds its place and the token to send. The answer is kept open meanwhile, so that an asker that has gone
-//! away is noticed and costs nothing. The gate itself calls nobody and decides nothing: [`GatePolicy`] does.
+//! away is noticed and costs nothing. The gate itself calls nobody and decides nothing: [`GatePolicy`] does. What other
+//! processes call counts as well, so that each call takes a turn in the state store first (see `shared`).
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -20,8 +21,11 @@ use crate::actors::{
     Admit, BreakerShifted, CallEnded, CallKind, InFlight, Line, OutcomeSeen, Permit, PermitLines, Refused, TenantHeld,
     TokenRejected, TokenRenewed, TokenUnavailable, TokenWanted, ToldToWait,
 };
-use crate::model::{Outcome, Park, ParkReason, TenantName, TokenGeneration, WaitReason, WallClock};
+use crate::model::{MachineClock, Outcome, Park, ParkReason, TenantName, TokenGeneration, WaitReason, WallClock};
 use crate::policy::gate::{Decision, GatePolicy, GateSettings, Held, Lane, Refusal};
+use crate::state::StoreHandle;
+
+mod shared;
 
 /// A wish for a token that was lost with a dead stage is repeated after so long.
 const TOKEN_PATIENCE: Duration = Duration::from_secs(5);
@@ -46,6 +50,10 @@ pub struct GateParts {
     pub numbers: Arc<AtomicU64>,
     /// For telling people until when a pause lasts.
     pub clock: WallClock,
+    /// The clock that turns are given by.
+    pub ticks: MachineClock,
+    /// Where all who call the tenant take their turns.
+    pub store: StoreHandle,
     /// Randomness.
     pub seed: u64,
     /// What is left of a pause that the tenant asked an earlier gate for.
@@ -96,6 +104,10 @@ pub struct GateActor {
     /// The newest token that was refused. News of it may still be on the way, and must not bring it back.
     rejected: TokenGeneration,
     token_asked: Option<Instant>,
+    /// Whether the store has been asked for a turn and has not answered yet.
+    turn_asked: bool,
+    /// How late its answers have come of late.
+    turn_ahead: Duration,
     breaker_generation: u64,
     told_held: Option<(Held, Instant)>,
     timer: Option<(Instant, SpawnHandle)>,
@@ -112,7 +124,7 @@ impl GateActor {
         let asked = parts.lines.permits.pause.left(now);
         let status = asked.map_or(TOO_MANY_REQUESTS, |(status, _)| status);
         if let Some(left) = parts.stored_wait.into_iter().chain(asked.map(|(_, left)| left)).max() {
-            policy.go_on_waiting(now, status, left);
+            policy.go_on_waiting(now, status, left, left);
         }
         Self {
             policy,
@@ -123,6 +135,8 @@ impl GateActor {
             token: None,
             rejected: TokenGeneration::default(),
             token_asked: None,
+            turn_asked: false,
+            turn_ahead: Duration::ZERO,
             breaker_generation: 0,
             told_held: None,
             timer: None,
@@ -150,6 +164,11 @@ impl GateActor {
                 }
                 Decision::Wait(until) => break Some(until),
                 Decision::NeedToken => break Some(self.want_token(now)),
+                Decision::NeedTurn => {
+                    if !self.ask_turn(ctx) {
+                        break None;
+                    }
+                }
                 Decision::Idle => break None,
             }
         };
@@ -248,6 +267,7 @@ impl Actor for GateActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         // The breaker tells whoever reports from an old generation what holds now: a rebuilt gate has to learn it.
         self.parts.lines.outcome.tell(OutcomeSeen { outcome: Outcome::Local, error: None, generation: 0 });
+        self.tell_what_was_left(Instant::now());
         self.pump(ctx);
     }
 }
@@ -307,7 +327,8 @@ impl Handler<ToldToWait> for GateActor {
     fn handle(&mut self, told: ToldToWait, ctx: &mut Self::Context) {
         fail::fail_point!(&format!("gate/{}", self.parts.tenant));
         self.parts.tallies.n_throttled.fetch_add(1, Ordering::Relaxed);
-        self.policy.told_to_wait(told.received, told.status, told.wait, self.random.f64());
+        let wait = self.policy.told_to_wait(told.received, told.status, told.wait, self.random.f64());
+        self.tell_others(told.received, wait.map(|(asked, pause)| (told.status, asked, pause)));
         self.pump(ctx);
     }
 }

@@ -18,11 +18,12 @@ use crate::actors::{
     TokenRenewed, TokenUnavailable, TokenWanted,
 };
 use crate::config::TenantConfig;
-use crate::model::WallClock;
+use crate::model::{MachineClock, WallClock};
 use crate::policy::backoff::RetrySettings;
 use crate::policy::breaker::BreakerSettings;
-use crate::policy::gate::GateSettings;
+use crate::policy::gate::{GateSettings, PaceSettings};
 use crate::policy::token::{Grant, TokenAnswer, TokenFault, TokenSettings};
+use crate::state::StoreHandle;
 use crate::tenant::{TenantClient, TenantSettings};
 use crate::transport::{Dial, TransportSettings};
 
@@ -42,7 +43,7 @@ pub struct TenantStage {
     token_generation: Arc<AtomicU64>,
     incarnations: Incarnations,
     died: Line<StageDied>,
-    clock: WallClock,
+    shared: Shared,
     seed: u64,
     n_rebuilt: Mutex<u32>,
 }
@@ -52,6 +53,17 @@ struct Incarnations {
     gate: Incarnation,
     breaker: Incarnation,
     auth: Incarnation,
+}
+
+/// What a tenant's callers have in common, whichever process they live in.
+#[derive(Clone)]
+pub struct Shared {
+    /// Where they take their turns.
+    pub store: StoreHandle,
+    /// The clock that turns are given by.
+    pub ticks: MachineClock,
+    /// The wall clock.
+    pub clock: WallClock,
 }
 
 /// What a tenant's stages are made of.
@@ -78,7 +90,7 @@ impl TenantStage {
         dial: Arc<dyn Dial>,
         held: Line<TenantHeld>,
         died: Line<StageDied>,
-        clock: WallClock,
+        shared: Shared,
         seed: u64,
         before: Option<&TenantStage>,
     ) -> Self {
@@ -110,7 +122,7 @@ impl TenantStage {
             token_generation: Arc::default(),
             incarnations: Incarnations::default(),
             died,
-            clock,
+            shared,
             seed,
             n_rebuilt: Mutex::new(0),
         };
@@ -175,9 +187,11 @@ impl TenantStage {
         let parts = GateParts {
             tenant: config.name.clone(),
             settings: GateSettings {
-                requests_per_second: config.rate.requests_per_second,
-                burst: config.rate.burst,
-                adaptive: config.rate.adaptive,
+                pace: PaceSettings {
+                    requests_per_second: config.rate.requests_per_second,
+                    burst: config.rate.burst,
+                    adaptive: config.rate.adaptive,
+                },
                 max_in_flight: config.max_in_flight.get(),
                 max_wait: config.max_wait_for_tenant,
                 probe_deadline: config.timeouts.connect + config.timeouts.response + config.timeouts.idle,
@@ -185,7 +199,9 @@ impl TenantStage {
             lines: self.gate.clone(),
             in_flight: self.in_flight.clone(),
             numbers: self.permit_numbers.clone(),
-            clock: self.clock.clone(),
+            clock: self.shared.clock.clone(),
+            ticks: self.shared.ticks.clone(),
+            store: self.shared.store.clone(),
             seed: self.seed,
             stored_wait,
             careful_start: is_rebuild,

@@ -21,7 +21,7 @@ use crate::actors::page_fetcher::PageFetcherActor;
 use crate::actors::poller::{PollerActor, PollerParts};
 use crate::actors::reconcile::Account;
 pub use crate::actors::supervisor_lines::SupervisorLines;
-use crate::actors::tenant_stage::{TenantParts, TenantStage};
+use crate::actors::tenant_stage::{Shared, TenantParts, TenantStage};
 use crate::actors::writer::{PartsRead, WriterActor, WriterParts};
 use crate::actors::{
     ByteBudget, DeathNotice, Extract, ExtractionContext, FetchPage, Incarnation, Journal, Lane, Line, Stage,
@@ -29,7 +29,8 @@ use crate::actors::{
 use crate::config::{Config, ReportConfig};
 use crate::delivery::Scratch;
 use crate::model::{
-    Disk, Ending, ExtractionId, Failure, FailureClass, Progress, ReportName, ReportState, TenantName, WallClock, Window,
+    Disk, Ending, ExtractionId, Failure, FailureClass, MachineClock, Progress, ReportName, ReportState, TenantName,
+    WallClock, Window,
 };
 use crate::sink::{
     Accounted, Backstage, FileSink, OutputNames, Sink, SinkError, StdoutSink, preflight, refuse_links_between,
@@ -49,6 +50,8 @@ pub struct Seams {
     pub store: StoreHandle,
     /// Tells the wall-clock time.
     pub clock: WallClock,
+    /// Tells the time that all processes of the machine agree on.
+    pub ticks: MachineClock,
     /// Where all randomness comes from.
     pub seed: u64,
     /// Hashes and syncs.
@@ -355,7 +358,8 @@ impl Workshop {
     fn tenant_stage(&self, parts: &TenantParts, before: Option<&TenantStage>) -> TenantStage {
         let seed = self.seams.seed ^ xxhash_rust::xxh3::xxh3_64(parts.config.name.as_str().as_bytes());
         let (held, died) = (self.lines.held.clone(), self.lines.died.clone());
-        TenantStage::start(parts, self.seams.dial.clone(), held, died, self.seams.clock.clone(), seed, before)
+        let Seams { store, ticks, clock, .. } = self.seams.clone();
+        TenantStage::start(parts, self.seams.dial.clone(), held, died, Shared { store, ticks, clock }, seed, before)
     }
 
     /// Starts the fetcher of an arbiter.

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use cxtract::config::{Span, WindowOverrides};
 
 /// Extracts very large reports from a contact-centre cloud: submits, polls, fetches pages in parallel under the
 /// tenant's limits, and delivers one correct file.
@@ -23,9 +24,9 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    all that was asked for is done
   1    some report failed for good, or a check found faults
-  2    usage or configuration error, found before any request
-  75   nothing failed for good, but some report is parked: the next run asks for it again
-  130  ended by SIGINT, 143 by SIGTERM, after parking: the next run asks for it again";
+  2    usage or configuration error, or a state store that can't be used, found before any request
+  75   nothing failed for good, but some report is parked: nothing is lost, the next run goes on
+  130  ended by SIGINT, 143 by SIGTERM, after saving the position: the next run goes on";
 
 /// What every command takes.
 #[derive(Debug, Args)]
@@ -62,10 +63,25 @@ pub(crate) enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Extract reports; what an earlier run left unfinished is asked for again
+    /// Extract reports; goes on with what an earlier run left unfinished, skips what is complete
     Run(RunArgs),
     /// Validate the configuration and get a token from each tenant; submits nothing
     Check,
+    /// Show the extractions that the state store knows
+    Status {
+        /// As JSON on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Drop a report's unfinished work; delivered files and the record of what is complete stay
+    Forget {
+        /// The report
+        #[arg(value_name = "REPORT")]
+        report: String,
+        /// Only this window: a day such as 2024-01-31, or FROM..TO with both ends included, as `status` shows it
+        #[arg(long, value_name = "FROM..TO")]
+        window: Option<String>,
+    },
     /// Write a commented starter configuration
     Init {
         /// Where to; an existing file is never replaced
@@ -95,9 +111,10 @@ pub(crate) struct RunArgs {
     /// Where the window ends, not included
     #[arg(long, value_name = "T")]
     pub(crate) until: Option<String>,
-    #[arg(long, value_name = "DURATION", hide = true, value_parser = not_in_this_version)]
-    pub(crate) each: Option<String>,
-    /// Start again, whatever is stored; this version stores nothing, so that every run does
+    /// One file for each such piece of the window, as in 1d; the path needs {from} or {to}
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    pub(crate) each: Option<Span>,
+    /// Start again, whatever is stored
     #[arg(long)]
     pub(crate) fresh: bool,
     /// Show queries, windows and paths; send nothing
@@ -112,6 +129,11 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// The bounds that the call sets.
+    pub(crate) fn overrides(&self) -> WindowOverrides {
+        WindowOverrides { from: self.from.clone(), to: self.to.clone(), until: self.until.clone() }
+    }
+
     /// Whether the records themselves go to stdout.
     pub(crate) fn output_is_stdout(&self) -> bool {
         self.output.as_deref() == Some(Path::new("-"))
@@ -133,8 +155,8 @@ pub(crate) enum ProgressMode {
     None,
 }
 
-fn not_in_this_version(_: &str) -> Result<String, String> {
-    Err("--each is not in this version; call `cxtract run --from … --to …` once for each piece".to_owned())
+fn span(text: &str) -> Result<Span, String> {
+    Span::parse(text).ok_or_else(|| "write a whole number of days such as 1d, or another span such as 6h".to_owned())
 }
 
 fn key_and_value(text: &str) -> Result<String, String> {
@@ -223,6 +245,13 @@ mod tests {
     }
 
     #[test]
+    fn pieces_are_days_or_plain_time() {
+        assert_eq!(run("cxtract run --each 1d").each, Some(Span::Days(1)));
+        assert_eq!(run("cxtract run --each 6h").each, Span::parse("6h"));
+        assert_eq!(run("cxtract run").each, None);
+    }
+
+    #[test]
     fn a_dash_as_output_means_stdout() {
         assert!(run("cxtract run a -o -").output_is_stdout());
         assert!(!run("cxtract run a -o ./-").output_is_stdout());
@@ -232,18 +261,21 @@ mod tests {
     fn every_misuse_is_refused_with_exit_code_2() {
         for line in [
             "cxtract run --to 2024-01-31 --until 2024-02-01",
-            "cxtract run --each 1d",
+            "cxtract run --each 1",
+            "cxtract run --each 0d",
             "cxtract run --set engine.threads",
             "cxtract run --progress loud",
             "cxtract run -o a.csv --output-dir b",
-            "cxtract status",
+            "cxtract forget",
+            "cxtract forget a b",
+            "cxtract verify",
             "cxtract",
         ] {
             let error = parse(line).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
         }
-        let each = parse("cxtract run --each 1d").unwrap_err().to_string();
-        assert!(each.contains("not in this version"), "{each}");
+        let each = parse("cxtract run --each 1").unwrap_err().to_string();
+        assert!(each.contains("1d"), "{each}");
     }
 
     #[test]
@@ -255,7 +287,7 @@ mod tests {
     #[test]
     fn help_lists_only_what_works() {
         let help = Cli::command().render_long_help().to_string();
-        for absent in ["status", "verify", "repair", "mock", "load", "forget", "--each"] {
+        for absent in ["verify", "repair", "mock", "load"] {
             assert!(!help.contains(&format!("  {absent}")), "{absent} in {help}");
         }
     }

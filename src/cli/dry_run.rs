@@ -1,97 +1,177 @@
 //! `cxtract run --dry-run`: what would be asked and where it would go.
+//!
+//! It reads what is stored, if anything is, and makes nothing: no folder, no store, no request.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 
-use cxtract::model::{ReportName, TenantName, Window};
+use cxtract::Extract;
+use cxtract::config::ReportConfig;
+use cxtract::delivery::RealDisk;
+use cxtract::model::{Disk, FileKind, Timestamp, Window};
+use cxtract::state::Store;
+use cxtract::state::agenda::{self, Agenda, Destination, Question, Step};
+use cxtract::tenant::{QueryBody, SubmitFilter};
 use serde_json::Value;
 
-use crate::cli::words;
+use crate::cli::exit::Trouble;
+use crate::cli::plan::{Planned, Turn};
+use crate::cli::{setup, words};
 
 /// More queries than that say nothing new.
 const MOST_QUERIES: usize = 12;
 
-/// What a run would do for one report.
-#[derive(Clone, Debug)]
-pub(crate) struct Planned {
-    pub(crate) report: ReportName,
-    pub(crate) tenant: TenantName,
-    /// None where there is nothing to ask yet.
-    pub(crate) window: Option<Window>,
-    /// None for stdout.
-    pub(crate) file: Option<PathBuf>,
-    /// The bodies of the queries, in order.
-    pub(crate) queries: Vec<Value>,
-    pub(crate) remark: Option<String>,
+/// What the store as it lies there makes of an order.
+///
+/// # Errors
+/// What stands against it.
+pub(crate) fn agenda(
+    store: Option<&dyn Store>,
+    report: &ReportConfig,
+    order: &Extract,
+    now: Timestamp,
+) -> Result<Agenda, Trouble> {
+    let (stored, watermark) = match store {
+        None => (Vec::new(), None),
+        Some(store) => (store.of_report(&report.name, &report.tenant)?, store.watermark(&report.name, &report.tenant)?),
+    };
+    let here = std::env::current_dir().map_err(|error| Trouble::refused(&error))?;
+    let question = Question {
+        report,
+        destination: Destination::of(report, false),
+        asked: order.asked,
+        fresh: order.fresh,
+        now,
+        watermark,
+        stored: &stored,
+        here: &here,
+        size_of: &size_of,
+    };
+    agenda::agenda(&question).map_err(|fault| Trouble::refused(&fault))
+}
+
+fn size_of(path: &Path) -> Option<u64> {
+    let facts = RealDisk.facts(path).ok()??;
+    (facts.kind == FileKind::File).then_some(facts.len)
 }
 
 /// The plan as text.
-pub(crate) fn shown(plan: &[Planned]) -> String {
+pub(crate) fn shown(plan: &[Planned]) -> Result<String, String> {
     let mut text = String::new();
     for planned in plan {
-        let window = match planned.window {
-            Some(window) => format!("{} to {}", window.from, window.to),
-            None => "nothing to ask yet".to_owned(),
-        };
-        let file = match &planned.file {
-            Some(file) => words::escaped(&file.to_string_lossy()),
-            None => "stdout".to_owned(),
-        };
-        let _ = writeln!(text, "{}", planned.report);
-        let _ = writeln!(text, "  tenant   {}", planned.tenant);
-        let _ = writeln!(text, "  window   {window}");
-        if let Some(remark) = &planned.remark {
-            let _ = writeln!(text, "           {remark}");
+        let report = &planned.job.report;
+        let _ = writeln!(text, "{}", report.name);
+        let _ = writeln!(text, "  tenant   {}", report.tenant);
+        for remark in &planned.remarks {
+            let _ = writeln!(text, "  note     {}", words::escaped(remark));
         }
-        let _ = writeln!(text, "  output   {file}");
-        let _ = writeln!(text, "  queries  {}", words::count(planned.queries.len() as u64));
-        for query in planned.queries.iter().take(MOST_QUERIES) {
-            let _ = writeln!(text, "    {query}");
+        if planned.turns.is_empty() {
+            let _ = writeln!(text, "  window   nothing to ask for yet");
         }
-        if let Some(more) = planned.queries.len().checked_sub(MOST_QUERIES).filter(|n| *n > 0) {
-            let _ = writeln!(text, "    and {} more", words::count(more as u64));
+        for turn in &planned.turns {
+            one(&mut text, report, turn)?;
         }
     }
-    text
+    Ok(text)
+}
+
+fn one(text: &mut String, report: &ReportConfig, turn: &Turn) -> Result<(), String> {
+    let _ = writeln!(text, "  window   {} to {}", turn.window.from, turn.window.to);
+    let file = match report.output_file(&turn.window).map(setup::shown_path) {
+        Some(file) => words::escaped(&file.to_string_lossy()),
+        None => "stdout".to_owned(),
+    };
+    match &turn.step {
+        Step::Start => {}
+        Step::GoOn => {
+            let _ = writeln!(text, "           goes on with what an earlier run left unfinished");
+        }
+        Step::Skip(why) => {
+            let _ = writeln!(text, "           skipped: {}", words::escaped(why));
+            let _ = writeln!(text, "  output   {file}");
+            return Ok(());
+        }
+    }
+    let _ = writeln!(text, "  output   {file}");
+    let parts = report.parts(turn.window).map_err(|problem| problem.to_string())?;
+    let _ = writeln!(text, "  queries  {}", words::count(parts.len() as u64));
+    for part in parts.iter().take(MOST_QUERIES) {
+        let _ = writeln!(text, "    {}", body(report, *part)?);
+    }
+    if let Some(more) = parts.len().checked_sub(MOST_QUERIES).filter(|n| *n > 0) {
+        let _ = writeln!(text, "    and {} more", words::count(more as u64));
+    }
+    Ok(())
+}
+
+/// The very body that would be submitted.
+fn body(report: &ReportConfig, part: Window) -> Result<Value, String> {
+    let filters = report.filters.iter().map(|filter| SubmitFilter {
+        field: filter.field.clone(),
+        operator: filter.operator.clone(),
+        value: filter.value.clone(),
+    });
+    let body = QueryBody::new(&report.template_id, part, filters.collect(), report.page_size);
+    serde_json::to_value(body).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
-    use cxtract::model::Timestamp;
-    use serde_json::json;
+    use std::sync::Arc;
+
+    use cxtract::config::{OutputSpec, Span, WindowForm, WindowSpec, Zone};
+    use cxtract::model::{Asked, ReportName, TenantName};
 
     use super::*;
+    use crate::cli::plan::{Job, Wanted};
 
-    fn planned(n_queries: usize) -> Planned {
+    const DAY: Window = Window { from: Timestamp(0), to: Timestamp(86_399_999) };
+
+    fn planned(split: Option<Span>, steps: &[Step]) -> Planned {
+        let window = WindowSpec { form: WindowForm::Last(Span::Days(1)), zone: Zone::UTC };
+        let (name, tenant) = (ReportName::new("interactions"), TenantName::new("acme"));
+        let mut report = ReportConfig::new(name, tenant, "t", window, OutputSpec::in_dir("/out"));
+        report.split = split;
+        let turn =
+            |step: &Step| Turn { asked: Asked::Configured(DAY), window: DAY, step: step.clone(), is_done: false };
         Planned {
-            report: ReportName::new("interactions"),
-            tenant: TenantName::new("acme"),
-            window: Some(Window { from: Timestamp(0), to: Timestamp(86_399_999) }),
-            file: Some("out/interactions.csv".into()),
-            queries: (0..n_queries).map(|n| json!({ "templateId": "t", "n": n })).collect(),
-            remark: None,
+            job: Job { report: Arc::new(report), wanted: Wanted::Due(None), fresh: false },
+            turns: steps.iter().map(turn).collect(),
+            remarks: Vec::new(),
         }
     }
 
     #[test]
-    fn a_plan_shows_tenant_window_file_and_the_very_bodies() {
+    fn a_plan_shows_tenant_window_file_and_the_very_body() {
         assert_eq!(
-            shown(&[planned(1)]),
+            shown(&[planned(None, &[Step::Start])]).unwrap(),
             "interactions\n  tenant   acme\n  window   1970-01-01T00:00:00.000Z to 1970-01-01T23:59:59.999Z\n  \
-             output   out/interactions.csv\n  queries  1\n    {\"templateId\":\"t\",\"n\":0}\n"
+             output   /out/interactions.csv\n  queries  1\n    {\"templateId\":\"t\",\"format\":\"csv\",\
+             \"query\":{\"startDate\":\"1970-01-01T00:00:00.000Z\",\"endDate\":\"1970-01-01T23:59:59.999Z\",\
+             \"filters\":[]},\"pageSize\":5000}\n"
         );
     }
 
     #[test]
-    fn many_queries_are_counted_and_not_all_shown() {
-        let text = shown(&[planned(15)]);
-        assert!(text.contains("queries  15\n") && text.ends_with("    and 3 more\n"), "{text}");
-        assert!(!shown(&[planned(12)]).contains("more"));
+    fn a_split_report_has_a_query_for_each_part_and_many_are_not_all_shown() {
+        let text = shown(&[planned(Span::parse("2h"), &[Step::Start])]).unwrap();
+        assert!(text.contains("queries  12\n") && !text.contains("more"), "{text}");
+        let text = shown(&[planned(Span::parse("1h"), &[Step::Start])]).unwrap();
+        assert!(text.contains("queries  24\n") && text.ends_with("    and 12 more\n"), "{text}");
     }
 
     #[test]
-    fn nothing_to_ask_is_said() {
-        let text = shown(&[Planned { window: None, file: None, ..planned(0) }]);
-        assert!(text.contains("window   nothing to ask yet") && text.contains("output   stdout"));
+    fn what_is_gone_on_with_or_skipped_is_said_and_what_is_skipped_asks_nothing() {
+        let text = shown(&[planned(None, &[Step::GoOn, Step::Skip("already complete".into())])]).unwrap();
+        assert!(text.contains("goes on with what an earlier run left unfinished"), "{text}");
+        assert!(text.contains("skipped: already complete"), "{text}");
+        assert_eq!(text.matches("templateId").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn nothing_to_ask_for_is_said_with_the_reason() {
+        let planned = Planned { remarks: vec!["interactions: not yet".into()], ..planned(None, &[]) };
+        let text = shown(&[planned]).unwrap();
+        assert!(text.contains("window   nothing to ask for yet") && text.contains("note     interactions: not yet"));
     }
 }

@@ -5,6 +5,8 @@
 
 use std::process::ExitCode;
 
+use cxtract::state::StoreError;
+
 /// A signal that asks the program to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
@@ -42,6 +44,29 @@ impl Exit {
     }
 }
 
+/// Why something that was asked for can't be done, and how the program ends for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+}
+
+impl Trouble {
+    /// Found before any request: the call, the configuration or what is stored does not fit.
+    pub(crate) fn refused(why: &dyn std::fmt::Display) -> Self {
+        Self { exit: Exit::Usage, message: why.to_string() }
+    }
+}
+
+impl From<StoreError> for Trouble {
+    /// Whatever is wrong with the store, it is found before any request, and the remedy stands in its words. A full
+    /// disk alone is no fault of anybody's: the same call works once there is room.
+    fn from(error: StoreError) -> Self {
+        let exit = if matches!(error, StoreError::Full { .. }) { Exit::Parked } else { Exit::Usage };
+        Self { exit, message: error.to_string() }
+    }
+}
+
 impl From<Signal> for Exit {
     fn from(signal: Signal) -> Self {
         match signal {
@@ -65,6 +90,14 @@ mod tests {
     fn each_reason_has_its_published_number() {
         let reasons = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Parked, Exit::Interrupted, Exit::Terminated];
         assert_eq!(reasons.map(Exit::code), [0, 1, 2, 75, 130, 143]);
+    }
+
+    #[test]
+    fn d1_a_store_without_room_is_tried_again_and_any_other_trouble_with_it_is_not() {
+        let full = StoreError::Full { doing: "opening it".into() };
+        assert_eq!(Trouble::from(full).exit.code(), 75);
+        assert_eq!(Trouble::from(StoreError::failed("opening it", "denied")).exit.code(), 2);
+        assert_eq!(Trouble::from(StoreError::Damaged { what: "no database".into() }).exit.code(), 2);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod args;
 mod check;
 mod dry_run;
 mod exit;
+mod forget;
 mod init;
 mod logging;
 mod plan;
@@ -16,16 +17,25 @@ mod screen;
 mod select;
 mod setup;
 mod signals;
+mod status;
+mod table;
 mod watcher;
+mod windows;
 mod words;
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use cxtract::delivery::RealDisk;
+use cxtract::model::WallClock;
+use cxtract::state::Store;
+use jiff::tz::TimeZone;
 
 use self::args::{Cli, Command, ProgressMode};
-use self::exit::Exit;
+use self::exit::{Exit, Trouble};
+use self::forget::Forget;
 use self::screen::Screen;
 
 /// Runs the program.
@@ -44,6 +54,8 @@ pub(crate) fn main() -> ExitCode {
     let exit = match &command {
         Command::Run(args) => run::run(file, args, mode, &screen),
         Command::Check => check::check(file, &screen),
+        Command::Status { json } => status(file, *json, &screen),
+        Command::Forget { report, window } => forget(file, report, window.as_deref(), &screen),
         Command::Init { file } => match init::write(file) {
             Ok(done) => {
                 screen.lines(vec![done]);
@@ -53,6 +65,52 @@ pub(crate) fn main() -> ExitCode {
         },
     };
     exit.into()
+}
+
+/// Shows what is stored.
+fn status(file: Option<&Path>, as_json: bool, screen: &Screen) -> Exit {
+    let shown = || -> Result<String, Trouble> {
+        let config = setup::load(file, &[]).map_err(|problem| Trouble::refused(&problem))?;
+        let stored = match setup::stored(&config)? {
+            Some(store) => store.list()?,
+            None => Vec::new(),
+        };
+        let entries = status::entries(stored)?;
+        let now = WallClock::system().now();
+        Ok(if as_json { status::json(&entries) } else { status::table(&entries, &config, now, &TimeZone::system()) })
+    };
+    match shown() {
+        Ok(text) => setup::print(&text),
+        Err(trouble) => told(screen, &trouble),
+    }
+}
+
+/// Drops what is unfinished.
+fn forget(file: Option<&Path>, report: &str, window: Option<&str>, screen: &Screen) -> Exit {
+    let forgotten = || -> Result<(), Trouble> {
+        let config = setup::load(file, &[]).map_err(|problem| Trouble::refused(&problem))?;
+        let configured = config.reports.iter().find(|known| known.name.as_str().eq_ignore_ascii_case(report));
+        let mut forget = Forget { report, configured: configured.map(|report| &**report), window: None };
+        forget.window = match window {
+            Some(text) => Some(windows::parse(text, &forget.zone()).map_err(|problem| Trouble::refused(&problem))?),
+            None => None,
+        };
+        let mut say = |done| screen.lines(vec![done]);
+        match setup::stored(&config)? {
+            Some(store) => forget.carry_out(&store, &RealDisk, &mut say),
+            None => forget.without_store(&mut say),
+        }
+    };
+    match forgotten() {
+        Ok(()) => Exit::Done,
+        Err(trouble) => told(screen, &trouble),
+    }
+}
+
+/// Says why something can't be done, and ends so.
+fn told(screen: &Screen, trouble: &Trouble) -> Exit {
+    refuse(screen, &trouble.message);
+    trouble.exit
 }
 
 /// Says what is wrong with the call or the configuration.

@@ -1,94 +1,117 @@
 //! `cxtract run`: extracts reports through the engine's public face, and nothing else.
 //!
-//! All reports start at once; the engine decides what runs when. The first signal parks everything, the second ends
+//! First the engine tells what becomes of each order, so that whatever stands against one is known before any request.
+//! Then all reports start at once, each with its windows in turn; the engine decides what runs when. The first signal parks everything, the second ends
 //! the program where it stands.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use cxtract::config::{ReportConfig, WindowOverrides};
-use cxtract::model::{Asked, ReportName, WallClock, Window};
-use cxtract::{Config, Ending, Engine, EngineHandle, Extract};
+use cxtract::config::{ConfigErrors, ReportConfig, WindowOverrides};
+use cxtract::model::{ReportName, Timestamp, WallClock, Window};
+use cxtract::state::Store;
+use cxtract::state::agenda::Step;
+use cxtract::{Config, Ending, Engine, EngineHandle, Extract, StartError};
+use futures::FutureExt;
 use futures::future::join_all;
 use tokio::time::{Instant, timeout};
 
 use crate::cli::args::{ProgressMode, RunArgs};
-use crate::cli::exit::{Exit, Signal};
-use crate::cli::progress::{self, Ended};
+use crate::cli::exit::{Exit, Signal, Trouble};
+use crate::cli::plan::{self, Job, Planned, Turn};
+use crate::cli::progress::{self, Ended, exit_of};
 use crate::cli::screen::Screen;
 use crate::cli::signals::Signals;
 use crate::cli::watcher::{ReportEnded, RunEnded, Watcher};
-use crate::cli::{dry_run, plan, refuse, setup};
+use crate::cli::{dry_run, refuse, setup, told, words};
 
 /// How long saving positions may take after a signal.
 const GRACE: Duration = Duration::from_secs(4);
 
 /// Runs the command. `mode` is what the option `--progress` came to.
 pub(crate) fn run(file: Option<&Path>, args: &RunArgs, mode: ProgressMode, screen: &Screen) -> Exit {
-    let (config, jobs) = match prepare(file, args) {
+    let now = WallClock::system().now();
+    let (config, jobs) = match prepare(file, args, now) {
         Ok(prepared) => prepared,
-        Err(problem) => return refuse(screen, &problem),
+        Err(trouble) => return told(screen, &trouble),
     };
     if args.dry_run {
-        return match plan::of(&jobs, WallClock::system().now()) {
-            Ok(plan) => {
-                // A reader that has seen enough and went away is no failure.
-                let _ = std::io::stdout().write_all(dry_run::shown(&plan).as_bytes());
-                Exit::Done
-            }
-            Err(problem) => refuse(screen, &problem),
+        return match dry(&config, &jobs, now) {
+            Ok(text) => setup::print(&text),
+            Err(trouble) => told(screen, &trouble),
         };
     }
     extract(config, jobs, mode, screen)
 }
 
-/// One report to extract.
-#[derive(Clone)]
-pub(crate) struct Job {
-    pub(crate) report: Arc<ReportConfig>,
-    /// What the command line makes of the window; none where it is the configured one.
-    pub(crate) window: Option<Window>,
-    pub(crate) fresh: bool,
-}
-
-fn prepare(file: Option<&Path>, args: &RunArgs) -> Result<(Config, Vec<Job>), String> {
-    let config = setup::narrow(setup::load(file, &args.set)?, args)?;
-    Engine::supports(&config).map_err(|error| error.to_string())?;
-    let overrides = WindowOverrides { from: args.from.clone(), to: args.to.clone(), until: args.until.clone() };
-    let now = WallClock::system().now();
-    let mut jobs = Vec::with_capacity(config.reports.len());
+/// The configuration as far as it is used, and what the call makes of it. Every problem of every report is told at
+/// once.
+fn prepare(file: Option<&Path>, args: &RunArgs, now: Timestamp) -> Result<(Config, Vec<Job>), Trouble> {
+    let config = setup::load(file, &args.set).and_then(|config| setup::narrow(config, args));
+    let config = config.map_err(|problem| Trouble::refused(&problem))?;
+    Engine::supports(&config).map_err(|error| Trouble::refused(&error))?;
+    let overrides = args.overrides();
+    let (mut jobs, mut problems) = (Vec::with_capacity(config.reports.len()), Vec::new());
+    // Only an end without a beginning takes the latter from what is stored.
+    let store = match &overrides {
+        WindowOverrides { from: None, to, until } if to.is_some() || until.is_some() => setup::stored(&config)?,
+        _ => None,
+    };
     for report in &config.reports {
-        let window = if overrides.is_empty() {
-            None
-        } else {
-            report.resolve_window(now, None, &overrides).map_err(|problem| problem.to_string())?
+        let watermark = match &store {
+            Some(store) if report.window.is_since() => store.watermark(&report.name, &report.tenant)?,
+            _ => None,
         };
-        jobs.push(Job { report: report.clone(), window, fresh: args.fresh });
+        match Job::new(report, &overrides, args.each, args.fresh, now, watermark) {
+            Ok(job) => jobs.push(job),
+            Err(problem) => problems.push(problem),
+        }
     }
-    apart(&jobs)?;
+    if !problems.is_empty() {
+        return Err(Trouble::refused(&ConfigErrors(problems)));
+    }
+    apart(jobs.iter().map(|job| (&job.report, job.windows())))?;
     Ok((config, jobs))
 }
 
-/// Reports whose windows the command line makes equal must still go to files of their own.
-fn apart(jobs: &[Job]) -> Result<(), String> {
+/// Reports must go to files of their own, whatever windows they get.
+fn apart<'a>(reports: impl Iterator<Item = (&'a Arc<ReportConfig>, Vec<Window>)>) -> Result<(), Trouble> {
     let mut taken: HashMap<PathBuf, &ReportName> = HashMap::new();
-    for job in jobs {
-        let Some(file) = job.window.and_then(|window| job.report.output_file(&window)) else { continue };
-        if let Some(other) = taken.insert(file, &job.report.name) {
-            return Err(format!(
-                "with this window, {other} and {} would write to one file; extract one at a time, or put {{report}} \
-                 into their paths",
-                job.report.name
-            ));
+    for (report, windows) in reports {
+        for file in windows.iter().filter_map(|window| report.output_file(window)) {
+            if let Some(other) = taken.insert(file, &report.name).filter(|other| **other != report.name) {
+                return Err(Trouble::refused(&format_args!(
+                    "with this window, {other} and {} would write to one file; extract one at a time, or put {{report}} \
+                     into their paths",
+                    report.name
+                )));
+            }
         }
     }
     Ok(())
+}
+
+/// What would be done, as text.
+fn dry(config: &Config, jobs: &[Job], now: Timestamp) -> Result<String, Trouble> {
+    let store = setup::stored(config)?;
+    let store = store.as_ref().map(|store| store as &dyn Store);
+    let ask = async |order: Extract| match config.report(order.report.as_str()) {
+        Some(report) => dry_run::agenda(store, report, &order, now),
+        None => Err(Trouble::refused(&format!("there is no report {}", order.report))),
+    };
+    let plan = plan::of_all(jobs, &ask).now_or_never().expect("what lies on this machine is not waited for")?;
+    apart_as_planned(&plan)?;
+    dry_run::shown(&plan).map_err(|problem| Trouble::refused(&problem))
+}
+
+fn apart_as_planned(plan: &[Planned]) -> Result<(), Trouble> {
+    let windows = |planned: &Planned| planned.turns.iter().map(|turn| turn.window).collect();
+    apart(plan.iter().map(|planned| (&planned.job.report, windows(planned))))
 }
 
 fn extract(mut config: Config, jobs: Vec<Job>, mode: ProgressMode, screen: &Screen) -> Exit {
@@ -99,18 +122,23 @@ fn extract(mut config: Config, jobs: Vec<Job>, mode: ProgressMode, screen: &Scre
     System::new().block_on(async {
         let engine = match Engine::builder().config(config).start() {
             Ok(engine) => engine,
+            Err(StartError::State(error)) => return told(screen, &error.into()),
             Err(error) => return refuse(screen, &error.to_string()),
         };
         let signals = match Signals::catch() {
             Ok(signals) => signals,
             Err(error) => return refuse(screen, &format!("signals can't be caught: {error}")),
         };
+        let plan = match planned(&engine, &jobs).await {
+            Ok(plan) => plan,
+            Err(trouble) => return told(screen, &trouble),
+        };
         // Held until the end: with its last handle an arbiter's thread would go on, but unowned.
         let arbiter = Arbiter::new();
         let reporter = progress::reporter(mode, screen);
         let watcher = Watcher::start_in_arbiter(&arbiter.handle(), |_| Watcher::new(reporter));
         engine.subscribe(watcher.clone().recipient());
-        let (ended, signal) = until_the_end(&engine, &jobs, signals, &watcher, screen).await;
+        let (ended, signal) = until_the_end(&engine, &plan, signals, &watcher, screen).await;
         let exits: Vec<Exit> = ended.iter().map(Ended::exit).chain(signal.map(Exit::from)).collect();
         // The last words; a watcher that died has none.
         let _ = watcher.send(RunEnded(ended)).await;
@@ -124,29 +152,41 @@ fn extract(mut config: Config, jobs: Vec<Job>, mode: ProgressMode, screen: &Scre
     })
 }
 
+async fn planned(engine: &EngineHandle, jobs: &[Job]) -> Result<Vec<Planned>, Trouble> {
+    let ask = async |order: Extract| {
+        engine.agenda(&order).await.map_err(|failure| Trouble { exit: exit_of(&failure), message: failure.message })
+    };
+    let plan = plan::of_all(jobs, &ask).await?;
+    apart_as_planned(&plan)?;
+    Ok(plan)
+}
+
 /// Extracts until all reports have ended, or until a signal and the grace after it.
 async fn until_the_end(
     engine: &EngineHandle,
-    jobs: &[Job],
+    plan: &[Planned],
     mut signals: Signals,
     watcher: &Addr<Watcher>,
     screen: &Screen,
 ) -> (Vec<Ended>, Option<Signal>) {
-    let ended = Rc::new(RefCell::new(Vec::with_capacity(jobs.len())));
-    let mut all = Box::pin(join_all(jobs.iter().map(|job| {
-        let ended = ended.clone();
-        async move {
-            let end = one(engine, job).await;
+    let is_stopping = Rc::new(Cell::new(false));
+    let ended = Rc::new(RefCell::new(Vec::with_capacity(plan.len())));
+    let mut all = Box::pin(join_all(plan.iter().map(|planned| {
+        let (ended, is_stopping) = (ended.clone(), is_stopping.clone());
+        let tell = move |end: Ended| {
             watcher.do_send(ReportEnded(end.clone()));
             ended.borrow_mut().push(end);
-        }
+        };
+        async move { in_turn(engine, planned, &is_stopping, tell, screen).await }
     })));
     let signal = tokio::select! {
         _ = &mut all => None,
         signal = signals.next() => Some(signal),
     };
     if signal.is_some() {
-        screen.lines(vec!["stopping; what is under way is parked (again to stop at once)".to_owned()]);
+        is_stopping.set(true);
+        let told = "stopping; positions are saved, and the next run goes on from there (again to stop at once)";
+        screen.lines(vec![told.to_owned()]);
         actix::spawn(async move {
             let again = signals.next().await;
             std::process::exit(Exit::from(again).code().into());
@@ -156,7 +196,9 @@ async fn until_the_end(
             all.await;
         };
         if timeout(GRACE, parked).await.is_err() {
-            tracing::warn!("not every report could be parked in time; the next run starts those again");
+            tracing::warn!(
+                "not every position could be saved in time; the next run goes on from the last one that was"
+            );
         }
     } else {
         drop(all);
@@ -165,20 +207,62 @@ async fn until_the_end(
         }
     }
     let mut ended = ended.take();
-    let place = |name: &ReportName| jobs.iter().position(|job| job.report.name == *name);
+    let place = |name: &ReportName| plan.iter().position(|planned| planned.job.report.name == *name);
+    // Windows of one report stay in the order in which they ended.
     ended.sort_by_key(|end: &Ended| place(&end.report));
     (ended, signal)
 }
 
-/// Extracts one report.
-async fn one(engine: &EngineHandle, job: &Job) -> Ended {
-    let report = &job.report;
+/// Extracts one report, window after window.
+async fn in_turn(
+    engine: &EngineHandle,
+    planned: &Planned,
+    is_stopping: &Cell<bool>,
+    tell: impl Fn(Ended),
+    screen: &Screen,
+) {
+    if let Some(why) = planned.why_nothing() {
+        return tell(end_of(planned, None, Ending::Skipped(why), Duration::ZERO));
+    }
+    for (nth, turn) in planned.turns.iter().enumerate() {
+        let end = one(engine, planned, turn).await;
+        let goes_on = match &end.ending {
+            Ending::Complete(_) | Ending::Skipped(_) => true,
+            Ending::Failed(_) => !planned.is_a_chain(),
+            Ending::Parked(_) => false,
+        };
+        tell(end);
+        if goes_on && !is_stopping.get() {
+            continue;
+        }
+        if let Some(next) = planned.turns.get(nth + 1) {
+            let n_left = words::n_of((planned.turns.len() - nth - 1) as u64, "window");
+            let (name, from) = (&planned.job.report.name, planned.shown(&next.window));
+            screen.lines(vec![format!("{name}: {n_left} not begun, from {from} on; the next run asks for them")]);
+        }
+        return;
+    }
+}
+
+/// Extracts one window.
+async fn one(engine: &EngineHandle, planned: &Planned, turn: &Turn) -> Ended {
+    let job = &planned.job;
+    if let (Step::Skip(why), true) = (&turn.step, turn.is_done) {
+        return end_of(planned, Some(turn.window), Ending::Skipped(why.clone()), Duration::ZERO);
+    }
     let began = Instant::now();
-    let asked = job.window.map_or(Asked::Due, Asked::Given);
-    let request = Extract { asked, fresh: job.fresh, ..Extract::report(report.name.as_str()) };
+    let request = Extract { asked: turn.asked, fresh: job.fresh, ..Extract::report(job.report.name.as_str()) };
     let ending = engine.extract_with(request).await.unwrap_or_else(Ending::Failed);
-    let mut took = began.elapsed();
-    let mut file = None;
+    end_of(planned, Some(turn.window), ending, began.elapsed())
+}
+
+fn end_of(planned: &Planned, window: Option<Window>, ending: Ending, took: Duration) -> Ended {
+    let report = &planned.job.report;
+    let label = match window {
+        Some(window) if planned.turns.len() > 1 => format!("{} ({})", report.name, planned.shown(&window)),
+        _ => report.name.to_string(),
+    };
+    let (mut file, mut took) = (None, took);
     if let Ending::Complete(manifest) = &ending {
         // Time spent waiting for its turn says nothing of this report.
         took = took.min(manifest.finished_at.since(manifest.started_at));
@@ -187,6 +271,8 @@ async fn one(engine: &EngineHandle, job: &Job) -> Ended {
     Ended {
         report: report.name.clone(),
         tenant: report.tenant.clone(),
+        window,
+        label,
         ending,
         file: file.map(setup::shown_path),
         took,

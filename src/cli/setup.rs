@@ -1,12 +1,15 @@
 //! From files and arguments to a configuration that the engine can start with.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cxtract::config::{Config, ConfigErrors, Sources, path_conflicts};
-use cxtract::model::{ReportName, TenantName};
+use cxtract::model::{ReportName, TenantName, WallClock};
+use cxtract::state::SqliteStore;
 
 use crate::cli::args::{self, RunArgs};
+use crate::cli::exit::{Exit, Trouble};
 use crate::cli::select;
 
 /// Reads the configuration; its warnings are logged.
@@ -17,11 +20,33 @@ pub(crate) fn load(file: Option<&Path>, overrides: &[String]) -> Result<Config, 
     let file = args::config_file(file, std::env::var_os("CXTRACT_CONFIG"), Path::exists)?;
     let mut sources = Sources::file(file).with_process_environment();
     sources.overrides = overrides.to_vec();
-    let config = Config::load(&sources).map_err(|problems| format!("the configuration can't be used\n{problems}"))?;
+    let mut config =
+        Config::load(&sources).map_err(|problems| format!("the configuration can't be used\n{problems}"))?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    config.state.path = absolute(config.state.path)?;
+    for report in &mut config.reports {
+        let dir = absolute(report.output.dir.clone())?;
+        Arc::make_mut(report).output.dir = dir;
+    }
     Ok(config)
+}
+
+/// The path as it is, wherever the program was started and by whatever name the configuration was found: what is
+/// stored of it must mean the same to the next run.
+fn absolute(path: PathBuf) -> Result<PathBuf, String> {
+    let failed = |error: std::io::Error| format!("{} can't be made out: {error}", path.display());
+    let mut here = std::env::current_dir().map_err(failed)?;
+    here.push(&path);
+    // What is not there yet has no links and no other names.
+    let there =
+        here.ancestors().find_map(|folder| Some((folder.canonicalize().ok()?, here.strip_prefix(folder).ok()?)));
+    Ok(match there {
+        Some((real, rest)) if !rest.as_os_str().is_empty() => real.join(rest),
+        Some((real, _)) => real,
+        None => here,
+    })
 }
 
 /// Cuts the configuration down to what `run` is asked for, with outputs where they are asked to go. Tenants that no
@@ -43,8 +68,9 @@ pub(crate) fn narrow(mut config: Config, args: &RunArgs) -> Result<Config, Strin
     };
     if path.is_some() || args.output_dir.is_some() {
         for report in &mut reports {
-            // Relative paths start at the working folder, which is where they are opened.
-            let output = report.output.redirected(path, args.output_dir.as_deref()).map_err(|p| p.to_string())?;
+            // Relative paths start at the working folder.
+            let mut output = report.output.redirected(path, args.output_dir.as_deref()).map_err(|p| p.to_string())?;
+            output.dir = absolute(output.dir)?;
             Arc::make_mut(report).output = output;
         }
         // In one folder, paths may meet that were apart before.
@@ -89,6 +115,8 @@ pub(crate) fn start_mocks(config: &mut Config) -> Result<Mocks, String> {
             .requests_per_second(settings.requests_per_second)
             .latency(settings.latency)
             .ready_after(settings.ready_after)
+            // A query outlives the process that submitted it, as at a real tenant.
+            .remembers_queries()
             .start()
             .map_err(|error| format!("the mock tenant {tenant} can't listen on the loopback address: {error}"))?;
         config
@@ -113,6 +141,21 @@ pub(crate) fn start_mocks(config: &mut Config) -> Result<Mocks, String> {
         )),
         None => Ok(Mocks),
     }
+}
+
+/// The state store, if there is one already.
+///
+/// # Errors
+/// If what is there can't be used.
+pub(crate) fn stored(config: &Config) -> Result<Option<SqliteStore>, Trouble> {
+    Ok(SqliteStore::open_existing(&config.state.path, WallClock::system())?)
+}
+
+/// Writes what was asked for to stdout. A reader that has seen enough and went away is no failure.
+pub(crate) fn print(text: &str) -> Exit {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    Exit::Done
 }
 
 /// The path as it is shown: from the working folder where it is below it.

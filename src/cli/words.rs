@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use cxtract::model::Timestamp;
+use cxtract::model::{ReportName, Timestamp};
 use jiff::tz::TimeZone;
 
 /// `1234567` as `1,234,567`.
@@ -86,6 +86,11 @@ pub(crate) fn until(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     format!("{} ({})", clock(at, now, zone), span(left))
 }
 
+/// What is said of a report, where its name stands beside it already.
+pub(crate) fn without_name<'a>(text: &'a str, report: &ReportName) -> &'a str {
+    text.strip_prefix(report.as_str()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(text)
+}
+
 /// The text on one line, with every control character escaped.
 pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -162,6 +167,13 @@ mod tests {
         assert_eq!(until(soon, now, &berlin), "14:03:10 (2 m 40 s)");
         assert_eq!(until(tomorrow, now, &berlin), "2024-02-01 00:00:00 (9 h 59 m)");
         assert_eq!(until(now, soon, &berlin), "14:00:30 (0 ms)");
+    }
+
+    #[test]
+    fn a_name_that_stands_beside_the_text_is_not_said_twice() {
+        let calls = ReportName::new("calls");
+        assert_eq!(without_name("calls: page 3: gone", &calls), "page 3: gone");
+        assert_eq!(without_name("calls2: gone", &calls), "calls2: gone");
     }
 
     #[test]

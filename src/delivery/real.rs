@@ -196,6 +196,31 @@ mod tests {
     }
 
     #[test]
+    fn d3_a_file_that_takes_a_few_bytes_now_and_then_is_written_to_the_end() {
+        // A pipe that must not block takes what it has room for, and then nothing for a while.
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        let mut file = RealFile(File::from(std::os::fd::OwnedFd::from(writer)));
+        let due: Vec<u8> = (0..300_000u32).map(|n| (n % 251) as u8).collect();
+        let written = due.clone();
+        let writing = std::thread::spawn(move || file.write_all(&written));
+        let (mut read, mut piece) = (Vec::new(), [0; 4099]);
+        while let Ok(n @ 1..) = std::io::Read::read(&mut reader, &mut piece) {
+            read.extend_from_slice(&piece[..n]);
+        }
+        writing.join().unwrap().unwrap();
+        assert!(read == due);
+    }
+
+    #[test]
+    fn d8_a_folder_whose_names_can_not_be_made_durable_weakens_the_promise_and_fails_nothing() {
+        // The kernel's own file system has nothing to sync, and says so.
+        assert!(File::open("/proc/self").unwrap().sync_all().is_err());
+        RealDisk.sync_dir(Path::new("/proc/self")).unwrap();
+        assert!(RealDisk.sync_dir(Path::new("/no/such/folder")).is_err());
+    }
+
+    #[test]
     fn a_file_in_the_place_of_a_directory_is_an_error() {
         let tmp = tempfile::tempdir().unwrap();
         std::fs::write(tmp.path().join("f"), "").unwrap();

@@ -15,7 +15,7 @@ use crate::config::{
     self, Compression, Config, Endpoint, InvalidUtf8, Newlines, Ragged, Remote, Repair, ReportConfig, TenantConfig,
 };
 use crate::delivery::{RealDisk, Scratch};
-use crate::model::{ReportName, TenantName, WallClock};
+use crate::model::{MachineClock, ReportName, TenantName, WallClock};
 use crate::sink::Backstage;
 use crate::state::{SqliteStore, StoreHandle};
 use crate::tenant::{ClientAuth, Credentials, Issued, TenantSettings};
@@ -102,6 +102,7 @@ fn real_world(config: &Config, is_inline: bool) -> Result<Seams, StartError> {
         disk: Arc::new(RealDisk),
         store,
         clock,
+        ticks: MachineClock::system(),
         seed: fastrand::u64(..),
         backstage: if is_inline { Backstage::inline() } else { Backstage::threads(HASHING_BYTES) },
     })
@@ -175,6 +176,7 @@ fn parts_of(
             credentials,
             clock: clock.clone(),
             issued: Issued::default(),
+            skew_told: Arc::default(),
         },
         transport: transport(&remote.base_url)?,
         token_transport: transport(&auth.token_url)?,

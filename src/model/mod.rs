@@ -27,4 +27,4 @@ pub use page::{FirstRecord, LinkHint, PageDigest};
 pub use position::{FileMark, Position};
 pub use progress::{Progress, ReportState, WaitReason};
 pub use secret::{AccessToken, Secret, TokenGeneration};
-pub use time::{Timestamp, WallClock, Window};
+pub use time::{BootId, MachineClock, Moment, Ticks, Timestamp, WallClock, Window};

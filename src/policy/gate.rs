@@ -2,7 +2,8 @@
 //!
 //! Rate, calls under way, the tenant's "wait until", the breaker and fair turns are judged together, in one step, at
 //! the moment of sending; nothing that was true earlier is relied on. The policy neither queues callers nor counts
-//! calls under way: it knows tickets, and is told the rest.
+//! calls under way: it knows tickets, and is told the rest. The tenant has other callers, too: before a call goes out
+//! it takes a turn that all of them share, and that is given elsewhere.
 
 mod pace;
 mod turns;
@@ -12,8 +13,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::pace::Pace;
+pub use self::pace::{PaceLog, PaceRecord, PaceSettings};
 pub use self::turns::Lane;
-use self::{pace::Pace, turns::Turns};
+use self::turns::Turns;
 use crate::model::{ExtractionId, Outcome};
 use crate::policy::breaker::Position;
 
@@ -27,15 +30,22 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// After a pause, a call that has been out for so long without another complaint no longer holds the next one back.
 const RAMP_PATIENCE: Duration = Duration::from_secs(5);
 
+/// A turn that is not taken for so long is lost: the log believes the call to be out, and must not be wrong by more
+/// than it allows for.
+pub const TURN_LIFE: Duration = Duration::from_millis(10);
+
+/// No turn is asked for farther ahead: a pause that another process is told of meanwhile would be broken. Tenants
+/// overlook calls that come a little after they asked for it.
+pub const MAX_AHEAD: Duration = Duration::from_millis(200);
+
+/// A pause that ends so little after the one that is known is the same, by another clock.
+const SAME_PAUSE: Duration = Duration::from_millis(10);
+
 /// A tenant's limits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GateSettings {
-    /// Calls in any sliding second; below 1, one call in so many seconds as it takes.
-    pub requests_per_second: f64,
-    /// Calls back to back.
-    pub burst: u32,
-    /// Whether the pace learns from complaints.
-    pub adaptive: bool,
+    /// How fast it may be called.
+    pub pace: PaceSettings,
     /// Calls under way, token calls not counted.
     pub max_in_flight: usize,
     /// Pauses longer than this are not sat out.
@@ -65,6 +75,8 @@ pub enum Decision {
     Wait(Instant),
     /// All would be well, but there is no token.
     NeedToken,
+    /// All would be well here, but the tenant's other callers have to be asked.
+    NeedTurn,
     /// Nothing until something happens.
     Idle,
 }
@@ -118,6 +130,10 @@ pub struct GatePolicy {
     settings: GateSettings,
     turns: Turns,
     pace: Pace,
+    /// A turn that was given and not yet used, and until when it holds.
+    turn: Option<Instant>,
+    /// Other callers have used up what there is before then.
+    no_turn_before: Option<Instant>,
     pause: Option<Pause>,
     breaker: Position,
     /// Probes of the present half-open state, ended ones included: each has had its say.
@@ -135,7 +151,9 @@ impl GatePolicy {
         Self {
             settings,
             turns: Turns::default(),
-            pace: Pace::new(settings.requests_per_second, settings.burst, settings.adaptive, now),
+            pace: Pace::new(settings.pace, now),
+            turn: None,
+            no_turn_before: None,
             pause: None,
             breaker: Position::Closed,
             probes: Vec::new(),
@@ -151,11 +169,27 @@ impl GatePolicy {
         self.reopen();
     }
 
-    /// The tenant asked an earlier gate for a pause, and so much of it is left.
-    pub fn go_on_waiting(&mut self, now: Instant, status: u16, left: Duration) {
+    /// The tenant asked somebody else for a pause, and so much of it is left: `asked` of what it asked for, `left` with
+    /// what was added to that.
+    pub fn go_on_waiting(&mut self, now: Instant, status: u16, asked: Duration, left: Duration) {
         let until = now + left.min(LONGEST_WAIT);
-        self.pause = Some(Pause { status, until, asked_until: until });
+        let known_until = self.pause.map_or(now, |pause| pause.until);
+        if until <= known_until + SAME_PAUSE {
+            return self.no_turn_before(until);
+        }
+        let asked_until = now + asked.min(left).min(LONGEST_WAIT);
+        self.pause = Some(Pause { status, until, asked_until });
         self.reopen();
+    }
+
+    /// The next call may take its turn now, if it does until then.
+    pub fn turn_given(&mut self, until: Instant) {
+        self.turn = Some(until);
+    }
+
+    /// There is no turn to be had before then.
+    pub fn no_turn_before(&mut self, then: Instant) {
+        self.no_turn_before = Some(then);
     }
 
     /// Somebody waits in that lane with that ticket. Numbers are never used twice.
@@ -183,6 +217,10 @@ impl GatePolicy {
         if free_at > now {
             return Decision::Wait(free_at);
         }
+        let has_turn = self.turn.is_some_and(|until| until > now);
+        if self.turns.has_token_call() && !has_turn {
+            return Decision::NeedTurn;
+        }
         if let Some(ticket) = self.turns.pop_token_call() {
             return self.admit(ticket, now, false);
         }
@@ -205,6 +243,9 @@ impl GatePolicy {
         if !has_token {
             return Decision::NeedToken;
         }
+        if !has_turn {
+            return Decision::NeedTurn;
+        }
         match self.turns.pop_data_call() {
             Some(ticket) => self.admit(ticket, now, probe),
             None => Decision::Idle,
@@ -212,12 +253,21 @@ impl GatePolicy {
     }
 
     /// The tenant asked for a pause; `random` is from 0 to 1. Without a length only the pace is cut: a pause that the
-    /// tenant did not ask for must not hold up everybody.
-    pub fn told_to_wait(&mut self, received: Instant, status: u16, wait: Option<Duration>, random: f64) {
-        let Some(wait) = wait else { return self.pace.complained(received, received) };
+    /// tenant did not ask for must not hold up everybody. Answers what it asked for, and what it gets.
+    pub fn told_to_wait(
+        &mut self,
+        received: Instant,
+        status: u16,
+        wait: Option<Duration>,
+        random: f64,
+    ) -> Option<(Duration, Duration)> {
+        let Some(wait) = wait else {
+            self.pace.complained(received, received);
+            return None;
+        };
         let wait = wait.min(LONGEST_WAIT);
-        let asked_until = received + wait;
-        let until = asked_until + (wait / JITTER_SHARE).min(MAX_JITTER).mul_f64(random.clamp(0.0, 1.0));
+        let with_jitter = wait + (wait / JITTER_SHARE).min(MAX_JITTER).mul_f64(random.clamp(0.0, 1.0));
+        let (asked_until, until) = (received + wait, received + with_jitter);
         self.pace.complained(received, until);
         self.pause = Some(match self.pause {
             // Never shortened.
@@ -226,6 +276,7 @@ impl GatePolicy {
             None => Pause { status, until, asked_until },
         });
         self.reopen();
+        Some((wait, with_jitter))
     }
 
     /// The call with that ticket is over.
@@ -253,6 +304,12 @@ impl GatePolicy {
     /// Takes every data call out of the line, to be refused for a reason that lies elsewhere.
     pub fn clear_data_calls(&mut self) -> Vec<u64> {
         std::iter::from_fn(|| self.turns.pop_data_call()).collect()
+    }
+
+    /// Takes every call out of the line.
+    pub fn clear_calls(&mut self) -> Vec<u64> {
+        let token_calls: Vec<_> = std::iter::from_fn(|| self.turns.pop_token_call()).collect();
+        token_calls.into_iter().chain(self.clear_data_calls()).collect()
     }
 
     /// What holds up the tenant as a whole, and until when.
@@ -288,7 +345,8 @@ impl GatePolicy {
     /// The first moment, from `now` on, at which any call may go out: after the pause, at the pace, up the ramp.
     fn free_at(&self, now: Instant) -> Instant {
         let by_pause = self.pause.map_or(now, |pause| pause.until);
-        by_pause.max(self.pace.free_at(now)).max(self.ramp_free_at(now))
+        let by_others = self.no_turn_before.unwrap_or(now);
+        by_pause.max(self.pace.free_at(now)).max(by_others).max(self.ramp_free_at(now))
     }
 
     fn ramp_free_at(&self, now: Instant) -> Instant {
@@ -301,6 +359,7 @@ impl GatePolicy {
     }
 
     fn admit(&mut self, ticket: u64, now: Instant, probe: bool) -> Decision {
+        self.turn = None;
         self.pace.sent(now);
         self.sent.insert(ticket, Sent { at: now, opening: self.opening });
         if probe {

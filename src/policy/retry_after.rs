@@ -14,6 +14,17 @@ pub fn retry_after(head: &AnswerHead, now_wall: Timestamp) -> Option<Duration> {
     head.headers_named("retry-after").filter_map(|value| pause(value, Timestamp(answered))).max()
 }
 
+/// Clocks that are farther apart than this are worth a word.
+const TELLING_SKEW: Duration = Duration::from_secs(60);
+
+/// How far the answer's `Date` is from this machine's clock, and whether it is ahead of it; none where that is too little
+/// to matter. Pauses and tokens don't depend on it: they run on the monotonic clock.
+pub fn skew(head: &AnswerHead, now_wall: Timestamp) -> Option<(Duration, bool)> {
+    let date = head.header("date").and_then(http_date)?;
+    let (apart, is_ahead) = (date.since(now_wall).max(now_wall.since(date)), date > now_wall);
+    (apart > TELLING_SKEW).then_some((apart, is_ahead))
+}
+
 fn pause(value: &str, answered: Timestamp) -> Option<Duration> {
     let value = value.trim();
     let asked = match http_date(value) {
@@ -68,6 +79,17 @@ mod tests {
 
     mod faults {
         use super::*;
+
+        #[test]
+        fn l3_a_tenant_s_clock_that_is_minutes_off_is_told_and_seconds_are_not() {
+            let head = |date: &str| answer(&[("date", date)]);
+            let told = |date| skew(&head(date), now_wall());
+            assert_eq!(told(NOW), None);
+            assert_eq!(told("Sun, 06 Nov 1994 08:50:30 GMT"), None);
+            assert_eq!(told("Sun, 06 Nov 1994 08:59:37 GMT"), Some((Duration::from_secs(600), true)));
+            assert_eq!(told("Sun, 06 Nov 1994 08:39:37 GMT"), Some((Duration::from_secs(600), false)));
+            assert_eq!(told("yesterday"), None);
+        }
 
         #[test]
         fn h1_seconds_are_taken_as_they_are() {

@@ -117,6 +117,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn d8_no_rename_ever_leaves_the_folder_of_the_output() {
+        let names = OutputNames::of("out/2024/calls.csv.gz");
+        for name in [names.part(), names.manifest(), names.rejects(), with(&names.manifest(), ".part")] {
+            assert_eq!(dir_of(&name), names.dir());
+        }
+    }
+
+    #[test]
     fn the_names_around_an_output_follow_from_its_own() {
         let names = OutputNames::of("out/calls.csv.gz");
         assert_eq!(names.part(), Path::new("out/calls.csv.gz.part"));

@@ -126,3 +126,45 @@ fn ended(error: io::Error) -> SinkError {
 fn not_begun() -> SinkError {
     SinkError::out_of_step(PLACE, "it is not open for writing")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes a few bytes at a time, and is interrupted or full in between.
+    #[derive(Default)]
+    struct Fitful {
+        taken: Vec<u8>,
+        n_calls: usize,
+    }
+
+    impl Write for Fitful {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.n_calls += 1;
+            match self.n_calls % 3 {
+                0 => Err(ErrorKind::Interrupted.into()),
+                1 => Err(ErrorKind::WouldBlock.into()),
+                _ => {
+                    let n = bytes.len().min(7);
+                    self.taken.extend_from_slice(&bytes[..n]);
+                    Ok(n)
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.n_calls += 1;
+            if self.n_calls.is_multiple_of(2) { Err(ErrorKind::Interrupted.into()) } else { Ok(()) }
+        }
+    }
+
+    #[test]
+    fn d3_a_stream_that_takes_a_few_bytes_now_and_then_gets_them_all() {
+        let mut sink = StdoutSink::over(Fitful::default(), Backstage::inline());
+        sink.begin(None).unwrap();
+        let block = Bytes::from((0..1000).map(|n| (n % 251) as u8).collect::<Vec<_>>());
+        sink.write(&block).unwrap();
+        sink.seal().unwrap();
+        assert!(sink.stream.taken == block);
+    }
+}

@@ -1,6 +1,7 @@
-//! The way to the store from an arbiter: calls run on the store's own thread, or inline in simulation.
+//! The way to the store from an arbiter: calls run on the store's own threads, or inline in simulation.
 //!
-//! A handle never blocks where it is used. A call that panics fails alone; the store goes on.
+//! A handle never blocks where it is used. There are two threads: one for what must last, whose calls wait for the
+//! disk, and one aside for what must be quick. A call that panics fails alone; the store goes on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,31 +13,22 @@ use super::{Store, StoreError};
 
 type Call = Box<dyn FnOnce(&dyn Store) + Send>;
 
-/// Runs calls on a store, in the order in which they are made. Clones lead to the same store, and the thread ends
-/// with the last of them, after the calls already made.
+/// Runs calls on a store, in the order in which they are made; those made aside have an order of their own. Clones lead
+/// to the same store, and the threads end with the last of them, after the calls already made.
 #[derive(Clone)]
 pub struct StoreHandle(Way);
 
 #[derive(Clone)]
 enum Way {
-    Thread(Sender<Call>),
+    Threads { calls: Sender<Call>, aside: Sender<Call> },
     Inline(Arc<dyn Store>),
 }
 
 impl StoreHandle {
-    /// Gives the store a thread of its own; fails where the system has none to give.
+    /// Gives the store threads of its own; fails where the system has none to give.
     pub fn threaded(store: Arc<dyn Store>) -> Result<Self, StoreError> {
-        let (calls, arriving) = crossbeam_channel::unbounded::<Call>();
-        let serve = move || {
-            for call in arriving {
-                carry_out(&*store, call);
-            }
-        };
-        let thread = std::thread::Builder::new().name("cxtract-store".into()).spawn(serve);
-        match thread {
-            Ok(_) => Ok(Self(Way::Thread(calls))),
-            Err(error) => Err(StoreError::failed("starting its thread", error)),
-        }
+        let calls = thread("cxtract-store", store.clone())?;
+        Ok(Self(Way::Threads { calls, aside: thread("cxtract-turns", store)? }))
     }
 
     /// Calls run at once, where they are made.
@@ -51,10 +43,16 @@ impl StoreHandle {
         R: Send + 'static,
         F: FnOnce(&dyn Store) -> Result<R, StoreError> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        // One who has stopped waiting has no use for the answer.
-        self.send(Box::new(move |store| drop(answer.send(act(store)))));
-        async move { answered.await.unwrap_or_else(|_| Err(StoreError::failed("answering a call", "the call died"))) }
+        self.asking(false, act)
+    }
+
+    /// Like [`call`](Self::call), without waiting for calls that are not made aside.
+    pub fn call_aside<R, F>(&self, act: F) -> impl Future<Output = Result<R, StoreError>> + Send + use<R, F>
+    where
+        R: Send + 'static,
+        F: FnOnce(&dyn Store) -> Result<R, StoreError> + Send + 'static,
+    {
+        self.asking(true, act)
     }
 
     /// Makes a call whose outcome goes to `then`, on the store's thread: for threads that can't await.
@@ -63,19 +61,59 @@ impl StoreHandle {
         act: impl FnOnce(&dyn Store) -> Result<R, StoreError> + Send + 'static,
         then: impl FnOnce(Result<R, StoreError>) + Send + 'static,
     ) {
-        self.send(Box::new(move |store| {
-            let died = || Err(StoreError::failed("answering a call", "the call died"));
-            then(catch_unwind(AssertUnwindSafe(|| act(store))).unwrap_or_else(|_| died()));
-        }));
+        self.send(false, telling(act, then));
     }
 
-    fn send(&self, call: Call) {
+    /// Like [`call_then`](Self::call_then), without waiting for calls that are not made aside.
+    pub fn call_aside_then<R: Send + 'static>(
+        &self,
+        act: impl FnOnce(&dyn Store) -> Result<R, StoreError> + Send + 'static,
+        then: impl FnOnce(Result<R, StoreError>) + Send + 'static,
+    ) {
+        self.send(true, telling(act, then));
+    }
+
+    fn asking<R, F>(&self, is_aside: bool, act: F) -> impl Future<Output = Result<R, StoreError>> + Send + use<R, F>
+    where
+        R: Send + 'static,
+        F: FnOnce(&dyn Store) -> Result<R, StoreError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        // One who has stopped waiting has no use for the answer.
+        self.send(is_aside, Box::new(move |store| drop(answer.send(act(store)))));
+        async move { answered.await.unwrap_or_else(|_| Err(died())) }
+    }
+
+    fn send(&self, is_aside: bool, call: Call) {
         match &self.0 {
             Way::Inline(store) => carry_out(&**store, call),
-            // The thread lives as long as a handle does; a call that is dropped unheard answers by its absence.
-            Way::Thread(calls) => drop(calls.send(call)),
+            // The threads live as long as a handle does; a call that is dropped unheard answers by its absence.
+            Way::Threads { aside, .. } if is_aside => drop(aside.send(call)),
+            Way::Threads { calls, .. } => drop(calls.send(call)),
         }
     }
+}
+
+fn thread(name: &str, store: Arc<dyn Store>) -> Result<Sender<Call>, StoreError> {
+    let (calls, arriving) = crossbeam_channel::unbounded::<Call>();
+    let serve = move || {
+        for call in arriving {
+            carry_out(&*store, call);
+        }
+    };
+    let thread = std::thread::Builder::new().name(name.into()).spawn(serve);
+    thread.map(|_| calls).map_err(|error| StoreError::failed("starting its thread", error))
+}
+
+fn telling<R: Send + 'static>(
+    act: impl FnOnce(&dyn Store) -> Result<R, StoreError> + Send + 'static,
+    then: impl FnOnce(Result<R, StoreError>) + Send + 'static,
+) -> Call {
+    Box::new(move |store| then(catch_unwind(AssertUnwindSafe(|| act(store))).unwrap_or_else(|_| Err(died()))))
+}
+
+fn died() -> StoreError {
+    StoreError::failed("answering a call", "the call died")
 }
 
 fn carry_out(store: &dyn Store, call: Call) {
@@ -86,10 +124,15 @@ fn carry_out(store: &dyn Store, call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{TenantName, Timestamp, WallClock};
+    use crate::model::{ReportName, ReportState, TenantName, Timestamp, WallClock, Window};
 
-    use super::super::{MemoryStore, TenantWait};
+    use super::super::{Begun, ExtractionKey, MemoryStore, Origin};
     use super::*;
+
+    fn key() -> ExtractionKey {
+        let window = Window { from: Timestamp(0), to: Timestamp(1) };
+        ExtractionKey { report: ReportName::new("r"), tenant: TenantName::new("acme"), window, hash: "h".into() }
+    }
 
     fn both() -> [(StoreHandle, MemoryStore); 2] {
         let new = || MemoryStore::new(WallClock::new(|| Timestamp(0)));
@@ -100,17 +143,28 @@ mod tests {
     #[tokio::test]
     async fn calls_are_carried_out_in_order_even_if_nobody_waits() {
         for (handle, store) in both() {
-            let acme = TenantName::new("acme");
-            for seconds in 1..=100 {
-                let acme = acme.clone();
-                let pause = std::time::Duration::from_secs(seconds);
-                let wait = TenantWait { received_at: Timestamp(0), pause };
-                drop(handle.call(move |store| store.save_tenant_wait(&acme, wait)));
+            let key = key();
+            let begun = Begun { origin: Origin::Given, form: "{}".into(), output: "-".into() };
+            let begin = key.clone();
+            drop(handle.call(move |store| store.begin(&begin, &begun)));
+            for n in 1..100 {
+                let key = key.clone();
+                drop(handle.call(move |store| store.save_state(&key, ReportState::Parked, Some(&n.to_string()))));
             }
-            let read = handle.call(move |store| store.tenant_wait(&acme)).await.unwrap().unwrap();
-            assert_eq!(read.until(), Timestamp(100_000));
+            let read = handle.call(move |store| store.load(&key)).await.unwrap().unwrap();
+            assert_eq!(read.message.as_deref(), Some("99"));
             assert_eq!(store.n_calls(), 101);
         }
+    }
+
+    #[tokio::test]
+    async fn a_call_aside_waits_for_no_other_call() {
+        let [(handle, _), _] = both();
+        let (go_on, may_go_on) = crossbeam_channel::bounded::<()>(0);
+        let slow = handle.call(move |_| Ok(may_go_on.recv().is_ok()));
+        assert_eq!(handle.call_aside(|store| store.list()).await, Ok(Vec::new()));
+        go_on.send(()).unwrap();
+        assert_eq!(slow.await, Ok(true));
     }
 
     #[tokio::test]

@@ -9,8 +9,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::model::{QueryId, ReportName, ReportState, TenantName, Timestamp, WallClock};
+use crate::policy::gate::PaceLog;
 
-use super::{Begun, Checkpoint, Claim, ExtractionKey, Store, StoreError, StoredExtraction, TenantWait};
+use super::pace::Kept;
+use super::{
+    Begun, Checkpoint, Claim, Complaint, ExtractionKey, Store, StoreError, StoredExtraction, TenantWait, Turn,
+    TurnAsked,
+};
 
 /// What goes wrong at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +39,7 @@ pub struct MemoryStore {
 struct Inner {
     extractions: HashMap<ExtractionKey, StoredExtraction>,
     watermarks: HashMap<(ReportName, TenantName), Timestamp>,
-    waits: HashMap<TenantName, TenantWait>,
+    paces: HashMap<TenantName, (Kept, PaceLog)>,
     claimed: HashSet<(ReportName, TenantName)>,
     faults: BTreeMap<u64, StoreFault>,
     n_calls: u64,
@@ -238,23 +243,30 @@ impl Store for MemoryStore {
     }
 
     fn tenant_wait(&self, tenant: &TenantName) -> Result<Option<TenantWait>, StoreError> {
-        self.call("looking up a tenant's wait", |inner| inner.waits.get(tenant).copied())
+        self.call("looking up a tenant's wait", |inner| inner.paces.get(tenant).and_then(|(kept, _)| kept.wait))
     }
 
-    fn save_tenant_wait(&self, tenant: &TenantName, wait: TenantWait) -> Result<(), StoreError> {
-        self.call("storing a tenant's wait", |inner| {
-            let kept = inner.waits.entry(tenant.clone()).or_insert(wait);
-            if wait.until() > kept.until() {
-                *kept = wait;
-            }
-        })
+    fn tenant_complained(&self, tenant: &TenantName, complaint: &Complaint) -> Result<(), StoreError> {
+        self.call("storing a tenant's wait", |inner| inner.pace(tenant).0.complained(complaint))
+    }
+
+    fn take_turn(&self, tenant: &TenantName, asked: &TurnAsked) -> Result<Turn, StoreError> {
+        self.call("taking a turn at a tenant", |inner| {
+            let now = asked.clock.moment(&asked.wall);
+            let (kept, log) = inner.pace(tenant);
+            kept.take_turn(asked, &now, log)
+        })?
+    }
+}
+
+impl Inner {
+    fn pace(&mut self, tenant: &TenantName) -> &mut (Kept, PaceLog) {
+        self.paces.entry(tenant.clone()).or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use crate::model::{PageNumber, Position, Window};
     use crate::state::{Origin, StoredQuery};
 
@@ -318,17 +330,6 @@ mod tests {
         store.forget(&key("b")).unwrap();
         assert_eq!(store.list().unwrap().len(), 1);
         assert_eq!(store.watermark(&ReportName::new("b"), &TenantName::new("acme")), Ok(Some(Timestamp(99))));
-    }
-
-    #[test]
-    fn a_wait_is_never_shortened() {
-        let (store, acme) = (store(), TenantName::new("acme"));
-        let long = TenantWait { received_at: Timestamp(0), pause: Duration::from_secs(900) };
-        let short = TenantWait { received_at: Timestamp(1_000), pause: Duration::from_secs(5) };
-        store.save_tenant_wait(&acme, long).unwrap();
-        store.save_tenant_wait(&acme, short).unwrap();
-        assert_eq!(store.tenant_wait(&acme), Ok(Some(long)));
-        assert_eq!(store.tenant_wait(&TenantName::new("other")), Ok(None));
     }
 
     #[test]

@@ -6,12 +6,14 @@
 pub mod agenda;
 mod handle;
 mod memory;
+mod pace;
 mod record;
 mod sqlite;
 
 pub use handle::StoreHandle;
 pub use memory::{MemoryStore, StoreFault};
-pub use record::{Begun, Checkpoint, ExtractionKey, Origin, StoredExtraction, StoredQuery, TenantWait};
+pub use pace::{Complaint, TenantWait, Turn, TurnAsked};
+pub use record::{Begun, Checkpoint, ExtractionKey, Origin, StoredExtraction, StoredQuery};
 pub use sqlite::SqliteStore;
 
 use std::any::Any;
@@ -147,9 +149,14 @@ pub trait Store: Send + Sync {
     /// The end of the last complete extraction of a report, where it keeps one.
     fn watermark(&self, report: &ReportName, tenant: &TenantName) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Until when a tenant asked to be left alone.
+    /// The last pause that a tenant asked for.
     fn tenant_wait(&self, tenant: &TenantName) -> Result<Option<TenantWait>, StoreError>;
 
-    /// A tenant asked to be left alone. A wait is never shortened: the one that ends later stays.
-    fn save_tenant_wait(&self, tenant: &TenantName, wait: TenantWait) -> Result<(), StoreError>;
+    /// A tenant complained. Everybody who asks for a turn from now on hears of it; a wait is never shortened, and it
+    /// survives a power cut.
+    fn tenant_complained(&self, tenant: &TenantName, complaint: &Complaint) -> Result<(), StoreError>;
+
+    /// Somebody wants to call a tenant: gives a turn, or tells when to ask again. What it notes may be lost in a power
+    /// cut.
+    fn take_turn(&self, tenant: &TenantName, asked: &TurnAsked) -> Result<Turn, StoreError>;
 }

@@ -1,7 +1,6 @@
 //! What is stored, as values.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -164,40 +163,5 @@ impl StoredExtraction {
     /// Whether there is something to go on with.
     pub fn is_unfinished(&self) -> bool {
         !matches!(self.state, ReportState::Complete | ReportState::Failed)
-    }
-}
-
-/// A pause that a tenant asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TenantWait {
-    /// When it was asked for.
-    pub received_at: Timestamp,
-    /// How long it is.
-    pub pause: Duration,
-}
-
-impl TenantWait {
-    /// When it ends by the clock that it was received by.
-    pub fn until(&self) -> Timestamp {
-        self.received_at.plus(self.pause)
-    }
-
-    /// What is left of it. A clock that was set back since never makes it longer than it was asked for.
-    pub fn rest(&self, now: Timestamp) -> Duration {
-        self.until().since(now).min(self.pause)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_jumps_back_never_makes_a_wait_longer_than_asked_for() {
-        let wait = TenantWait { received_at: Timestamp(1_000_000), pause: Duration::from_secs(900) };
-        assert_eq!(wait.rest(Timestamp(1_000_000)), Duration::from_secs(900));
-        assert_eq!(wait.rest(Timestamp(1_600_000)), Duration::from_secs(300));
-        assert_eq!(wait.rest(Timestamp(1_000_000 - 86_400_000)), Duration::from_secs(900));
-        assert_eq!(wait.rest(Timestamp(i64::MAX)), Duration::ZERO);
     }
 }

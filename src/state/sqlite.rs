@@ -2,9 +2,11 @@
 //!
 //! A call is one transaction, durable when it returns. What it changes is moved from SQLite's log into the database at
 //! once, so that between calls the database file alone holds everything. Opening looks at every page and every row:
-//! a store is whole, or it is refused; it is never repaired and never made anew where something stands already.
+//! a store is whole, or it is refused; it is never repaired and never made anew where something stands already. The
+//! pace of the tenants is the exception, and lies elsewhere: see `pace`.
 
 mod file;
+mod pace;
 mod rows;
 mod schema;
 mod trouble;
@@ -18,7 +20,11 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::model::{QueryId, ReportName, ReportState, TenantName, Timestamp, WallClock};
 
-use super::{Begun, Checkpoint, Claim, ExtractionKey, Store, StoreError, StoredExtraction, TenantWait};
+use super::{
+    Begun, Checkpoint, Claim, Complaint, ExtractionKey, Store, StoreError, StoredExtraction, TenantWait, Turn,
+    TurnAsked,
+};
+use pace::PaceFile;
 use trouble::Trouble;
 
 /// How long a call waits for other processes' transactions, each of which takes milliseconds.
@@ -29,6 +35,8 @@ pub struct SqliteStore {
     path: PathBuf,
     clock: WallClock,
     connection: Mutex<Connection>,
+    /// Opened by the first who calls a tenant.
+    pace: Mutex<Option<PaceFile>>,
 }
 
 impl SqliteStore {
@@ -45,14 +53,14 @@ impl SqliteStore {
             }
             whole(path).map_err(Trouble::of_content)
         })
-        .map(|(path, connection)| Self { path, clock, connection })
+        .map(|(path, connection)| Self { path, clock, connection, pace: Mutex::default() })
     }
 
     /// Opens the store at that path; none where there is none.
     pub fn open_existing(path: &Path, clock: WallClock) -> Result<Option<Self>, StoreError> {
         let (path, connection) =
             opening(path, |path| file::is_there(path)?.then(|| whole(path).map_err(Trouble::of_content)).transpose())?;
-        Ok(connection.map(|connection| Self { path, clock, connection }))
+        Ok(connection.map(|connection| Self { path, clock, connection, pace: Mutex::default() }))
     }
 
     /// Where the database is.
@@ -281,8 +289,64 @@ impl Store for SqliteStore {
         self.read("looking up a tenant's wait", |db| rows::wait(db, tenant))
     }
 
-    fn save_tenant_wait(&self, tenant: &TenantName, wait: TenantWait) -> Result<(), StoreError> {
-        self.write("storing a tenant's wait", |db| rows::lengthen_wait(db, tenant, wait))
+    fn tenant_complained(&self, tenant: &TenantName, complaint: &Complaint) -> Result<(), StoreError> {
+        let told = self.pace(|pace| {
+            pace.change(tenant, |kept, _| {
+                kept.complained(complaint);
+                Ok(())
+            })
+        });
+        let stored = complaint.wait.map_or(Ok(()), |wait| {
+            self.write("storing a tenant's wait", |db| {
+                let wait = wait.or_longer(rows::wait(db, tenant)?, &complaint.received);
+                rows::replace_wait(db, tenant, &wait)
+            })
+        });
+        told.and(stored)
+    }
+
+    fn take_turn(&self, tenant: &TenantName, asked: &TurnAsked) -> Result<Turn, StoreError> {
+        self.pace(|pace| {
+            let is_first = !pace.caught_up.contains(tenant);
+            let wait = if is_first { self.wait_by_present_clocks(tenant, asked)? } else { None };
+            let turn = pace.change(tenant, |kept, calls| {
+                let now = asked.clock.moment(&asked.wall);
+                if let Some(wait) = wait {
+                    kept.heard_of(wait, &now);
+                }
+                kept.take_turn(asked, &now, calls)
+            })?;
+            if is_first {
+                pace.caught_up.insert(tenant.clone());
+            }
+            Ok(turn)
+        })
+    }
+}
+
+impl SqliteStore {
+    fn pace<R>(&self, act: impl FnOnce(&mut PaceFile) -> Result<R, StoreError>) -> Result<R, StoreError> {
+        let mut pace = self.pace.lock();
+        match &mut *pace {
+            Some(pace) => act(pace),
+            none => act(none.insert(PaceFile::open(&self.path)?)),
+        }
+    }
+
+    /// The stored wait, once for each process. One from before the machine's start runs by the present clocks from
+    /// here on, for whoever asks later too.
+    fn wait_by_present_clocks(&self, tenant: &TenantName, asked: &TurnAsked) -> Result<Option<TenantWait>, StoreError> {
+        let Some(stored) = self.tenant_wait(tenant)? else { return Ok(None) };
+        let now = asked.clock.moment(&asked.wall);
+        if stored.by_clocks_of(&now) == stored {
+            return Ok(Some(stored));
+        }
+        self.write("storing a tenant's wait", |db| {
+            let now = asked.clock.moment(&asked.wall);
+            let wait = rows::wait(db, tenant)?.map(|wait| wait.by_clocks_of(&now));
+            wait.map_or(Ok(()), |wait| rows::replace_wait(db, tenant, &wait))?;
+            Ok(wait)
+        })
     }
 }
 
@@ -293,7 +357,6 @@ fn sorted(mut extractions: Vec<StoredExtraction>) -> Vec<StoredExtraction> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use crate::model::Window;
     use crate::state::Origin;
@@ -356,7 +419,10 @@ mod tests {
         store.forget(&key).unwrap();
         assert_eq!(n_read(), 1, "as it was when the reading began");
         drop(reading);
-        store.save_tenant_wait(&key.tenant, TenantWait { received_at: Timestamp(0), pause: Duration::ZERO }).unwrap();
-        assert_eq!(n_in_file(&store), 0, "the next commit takes along what the reader had held");
+        let begun = Begun { origin: Origin::Given, form: "{}".into(), output: "-".into() };
+        for hash in ["i", "j"] {
+            store.begin(&ExtractionKey { hash: hash.into(), ..key.clone() }, &begun).unwrap();
+        }
+        assert_eq!(n_in_file(&store), 2, "the next commit takes along what the reader had held");
     }
 }

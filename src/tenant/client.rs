@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -21,6 +22,7 @@ use crate::model::{
     AccessToken, AnswerHead, LinkHint, Outcome, PageNumber, QueryId, Secret, TransportFault, WallClock,
 };
 use crate::policy::classify::{Expecting, classify_fault, classify_head, shown_url};
+use crate::policy::retry_after::skew;
 use crate::policy::token::{Grant, TokenAnswer};
 use crate::transport::{Answer, Body, HeaderText, HttpClient, Method, Request};
 
@@ -68,6 +70,8 @@ pub struct TenantSettings {
     pub clock: WallClock,
     /// What the tenant gave out, to be masked where it comes back.
     pub issued: Issued,
+    /// Whether it was said already that the tenant's clock and this machine's differ. Clones share it.
+    pub skew_told: Arc<AtomicBool>,
 }
 
 /// The newest tokens that a tenant gave out, access and refresh tokens alike. Clones share them.
@@ -289,7 +293,16 @@ impl TenantClient {
         throttled: &dyn Fn(u16, Option<Duration>),
         mask: &Mask,
     ) -> Result<Answer, CallFault> {
-        let outcome = classify_head(expecting, &answer.head, self.settings.clock.now()).outcome;
+        let now = self.settings.clock.now();
+        let outcome = classify_head(expecting, &answer.head, now).outcome;
+        if let Some((apart, is_ahead)) = skew(&answer.head, now)
+            && !self.settings.skew_told.swap(true, Ordering::Relaxed)
+        {
+            let (url, whose) = (&self.settings.base_url, if is_ahead { "ahead of" } else { "behind" });
+            tracing::warn!(
+                "the clock of {url} is {apart:.0?} {whose} this machine's; pauses told as dates follow its own"
+            );
+        }
         let status = answer.head.status;
         let mut throttle = None;
         match outcome {

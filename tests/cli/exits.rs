@@ -35,9 +35,9 @@ fn misuse_is_told_on_stderr_and_exits_2() {
         (&["run", "-o", "a.csv"], "name one report"),
         (&["run", "calls", "-o", "-", "--progress", "json"], "stdout"),
         (&["run", "--to", "2024-01-31", "--until", "2024-02-01"], "--until"),
-        (&["run", "--each", "1d"], "not in this version"),
+        (&["run", "--each", "1d"], "{from} or {to}"),
         (&["run", "--from", "2024-02-01"], "before it begins"),
-        (&["status"], "unrecognized"),
+        (&["verify"], "unrecognized"),
     ];
     for (arguments, told) in cases {
         let run = place.run(arguments);

@@ -5,6 +5,10 @@
 mod exits;
 mod faults;
 mod init;
+mod resume;
+mod running;
 mod signals;
+mod store;
 mod streams;
 mod support;
+mod windows;

@@ -11,11 +11,12 @@ use std::time::Duration;
 use actix::prelude::*;
 use cxtract::delivery::Survival;
 use cxtract::mock::{Ledger, SharedTenant};
-use cxtract::model::WallClock;
+use cxtract::model::{BootId, MachineClock, Ticks, WallClock};
 use cxtract::sink::Backstage;
 use cxtract::state::{MemoryStore, Store, StoreHandle, StoredExtraction};
 use cxtract::{Ending, Engine, Failure, Progress, Seams};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::mortal::{Blow, Machine};
 use crate::world::{Asked, ENGINE, WALL_START, World};
@@ -60,10 +61,12 @@ impl Lives {
         let remarks = Arc::<Mutex<Vec<String>>>::default();
         let outcome = Arc::<Mutex<Option<Life>>>::default();
         let parts = (world.clone(), machine.clone(), clock, remarks.clone(), outcome.clone());
+        let n_boots = AtomicU64::new(1);
         sim.host(ENGINE, move || {
             let (world, machine, clock, remarks, outcome) = parts.clone();
+            let boot = n_boots.fetch_add(1, Ordering::Relaxed).into();
             async move {
-                let life = live(&world, machine, clock, remarks).await;
+                let life = live(&world, boot, machine, clock, remarks).await;
                 *outcome.lock() = Some(life);
                 std::future::pending().await
             }
@@ -145,7 +148,8 @@ impl Lives {
     }
 }
 
-async fn live(world: &World, machine: Machine, clock: WallClock, remarks: Arc<Mutex<Vec<String>>>) -> Life {
+async fn live(world: &World, boot: u128, machine: Machine, clock: WallClock, remarks: Arc<Mutex<Vec<String>>>) -> Life {
+    let start = Instant::now();
     let config = match world.config() {
         Ok(config) => config,
         Err(problems) => return Life::NotStarted(problems),
@@ -155,6 +159,8 @@ async fn live(world: &World, machine: Machine, clock: WallClock, remarks: Arc<Mu
         disk: Arc::new(machine.clone()),
         store: StoreHandle::inline(Arc::new(machine)),
         clock,
+        // After a power cut the machine starts anew, and so do its ticks.
+        ticks: MachineClock::new(Some(BootId(boot)), move || Ticks(0).plus(start.elapsed())),
         seed: world.seed,
         backstage: Backstage::inline(),
     };

@@ -11,6 +11,7 @@ mod faults;
 mod judge;
 mod lives;
 mod mortal;
+mod processes;
 mod reborn;
 mod recovery;
 mod scenario;

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use cxtract::delivery::{DiskFault, SimDisk};
 use cxtract::model::{Disk, DiskFile, FileFacts, OpenMode, QueryId, ReportName, ReportState, TenantName, Timestamp};
 use cxtract::state::{
-    Begun, Checkpoint, Claim, ExtractionKey, MemoryStore, Store, StoreError, StoreFault, StoredExtraction, TenantWait,
+    Begun, Checkpoint, Claim, Complaint, ExtractionKey, MemoryStore, Store, StoreError, StoreFault, StoredExtraction,
+    TenantWait, Turn, TurnAsked,
 };
 use parking_lot::Mutex;
 
@@ -263,7 +264,11 @@ impl Store for Machine {
         self.on_store("tenant_wait", |store| store.tenant_wait(tenant))
     }
 
-    fn save_tenant_wait(&self, tenant: &TenantName, wait: TenantWait) -> Result<(), StoreError> {
-        self.on_store("save_tenant_wait", |store| store.save_tenant_wait(tenant, wait))
+    fn tenant_complained(&self, tenant: &TenantName, complaint: &Complaint) -> Result<(), StoreError> {
+        self.on_store("tenant_complained", |store| store.tenant_complained(tenant, complaint))
+    }
+
+    fn take_turn(&self, tenant: &TenantName, asked: &TurnAsked) -> Result<Turn, StoreError> {
+        self.on_store("take_turn", |store| store.take_turn(tenant, asked))
     }
 }

@@ -12,7 +12,7 @@ use actix::prelude::*;
 use cxtract::config::{Config, Sources};
 use cxtract::delivery::SimDisk;
 use cxtract::mock::{Ledger, MockTenantBuilder, SharedTenant, TenantClock, serve_connection};
-use cxtract::model::{Timestamp, WallClock};
+use cxtract::model::{BootId, MachineClock, Ticks, Timestamp, WallClock};
 use cxtract::sink::Backstage;
 use cxtract::state::{MemoryStore, StoreHandle};
 use cxtract::transport::{ByteStream, Dial, DialError};
@@ -187,10 +187,22 @@ impl World {
     /// # Errors
     /// If that does not happen within the bound, in turmoil's words.
     pub fn run(&self) -> Result<Aftermath, String> {
+        self.run_as(std::slice::from_ref(&self.asked))
+    }
+
+    /// Like [`run`](Self::run), with an engine for each of these groups of reports. They share the disk and the store.
+    pub fn run_as(&self, processes: &[Vec<Asked>]) -> Result<Aftermath, String> {
         let (mut sim, tenants) = self.network();
         let disk = SimDisk::new();
         let found = Arc::new(Mutex::new(Found::default()));
-        sim.client(ENGINE, extract(self.clone(), disk.clone(), found.clone()));
+        let clock = WallClock::new(|| WALL_START.plus(turmoil::sim_elapsed().unwrap_or_default()));
+        let store = MemoryStore::new(clock);
+        for (nth, asked) in processes.iter().enumerate() {
+            let host = if nth == 0 { ENGINE.to_owned() } else { format!("{ENGINE}-{nth}") };
+            let partitions = if nth == 0 { self.partitions.clone() } else { Vec::new() };
+            let world = World { asked: asked.clone(), partitions, ..self.clone() };
+            sim.client(host, extract(world, disk.clone(), store.clone(), found.clone()));
+        }
         sim.run().map_err(|error| error.to_string())?;
         drop(sim);
         let Found { endings, events, took } = std::mem::take(&mut *found.lock());
@@ -214,15 +226,16 @@ async fn serve(tenant: SharedTenant) -> turmoil::Result {
     }
 }
 
-async fn extract(world: World, disk: SimDisk, found: Arc<Mutex<Found>>) -> turmoil::Result {
+async fn extract(world: World, disk: SimDisk, store: MemoryStore, found: Arc<Mutex<Found>>) -> turmoil::Result {
     let start = Instant::now();
     let clock = WallClock::new(move || WALL_START.plus(start.elapsed()));
     let config = world.config()?;
     let seams = Seams {
         dial: Arc::new(world.dial()),
         disk: Arc::new(disk),
-        store: StoreHandle::inline(Arc::new(MemoryStore::new(clock.clone()))),
+        store: StoreHandle::inline(Arc::new(store)),
         clock,
+        ticks: MachineClock::new(Some(BootId(1)), move || Ticks(0).plus(start.elapsed())),
         seed: world.seed,
         backstage: Backstage::inline(),
     };
@@ -245,8 +258,8 @@ async fn extract(world: World, disk: SimDisk, found: Arc<Mutex<Found>>) -> turmo
     tokio::time::sleep(Duration::from_secs(1)).await;
     engine.shutdown().await;
     let mut found = found.lock();
-    found.endings = endings.into_iter().collect();
-    found.took = start.elapsed();
+    found.endings.extend(endings);
+    found.took = found.took.max(start.elapsed());
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 mod contract;
 mod damage;
+mod pace;
 mod places;
 mod processes;
 mod support;

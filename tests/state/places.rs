@@ -35,7 +35,8 @@ fn only_the_owner_can_read_anything_of_a_store() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, ["state.db", "state.db-shm", "state.db-wal", "state.db.locks"]);
+    let pace = ["state.db-pace", "state.db-pace-shm", "state.db-pace-wal"];
+    assert_eq!(names, [&["state.db"], &pace[..], &["state.db-shm", "state.db-wal", "state.db.locks"]].concat());
     assert_eq!(mode(&folder.join("state.db.locks/calls@acme.lock")), 0o600);
 }
 

@@ -10,10 +10,10 @@ use cxtract::state::{SqliteStore, Store};
 use super::support::{Place, acme, at, begun, calls, fill, key, still, view};
 
 /// Names the database to the process that a test starts of itself.
-const CHILD: &str = "CXTRACT_TEST_STATE_STORE";
+pub(crate) const CHILD: &str = "CXTRACT_TEST_STATE_STORE";
 
 /// Runs the test of that name in a process of its own, over the store at `path`.
-fn start(test: &str, path: &Path) -> Child {
+pub(crate) fn start(test: &str, path: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(CHILD, path)
@@ -24,7 +24,7 @@ fn start(test: &str, path: &Path) -> Child {
         .unwrap()
 }
 
-fn say(word: impl std::fmt::Display) {
+pub(crate) fn say(word: impl std::fmt::Display) {
     let mut out = std::io::stdout().lock();
     // After a line's end: the test runner writes the name of the test without one.
     writeln!(out, "\nchild {word}").unwrap();
@@ -32,7 +32,7 @@ fn say(word: impl std::fmt::Display) {
 }
 
 /// What the child says, word by word.
-fn words(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+pub(crate) fn words(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     let out = BufReader::new(child.stdout.take().unwrap());
     out.lines().map_while(Result::ok).filter_map(|line| line.strip_prefix("child ").map(str::to_owned))
 }

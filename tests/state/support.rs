@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use cxtract::model::{
-    FileMark, PageNumber, Position, QueryId, ReportName, ReportState, TenantName, Timestamp, WallClock, Window,
+    BootId, FileMark, Moment, PageNumber, Position, QueryId, ReportName, ReportState, TenantName, Ticks, Timestamp,
+    WallClock, Window,
 };
+use cxtract::policy::gate::PaceSettings;
 use cxtract::state::{
-    Begun, Checkpoint, ExtractionKey, MemoryStore, Origin, SqliteStore, Store, StoredExtraction, TenantWait,
+    Begun, Checkpoint, Complaint, ExtractionKey, MemoryStore, Origin, SqliteStore, Store, StoreError, StoredExtraction,
+    TenantWait,
 };
 use tempfile::TempDir;
 
@@ -99,7 +102,17 @@ pub(crate) fn at(part: u32, page: u64) -> Checkpoint {
 }
 
 pub(crate) fn wait(received_at: i64, seconds: u64) -> TenantWait {
-    TenantWait { received_at: Timestamp(received_at), pause: Duration::from_secs(seconds) }
+    let received = Moment { wall: Timestamp(received_at), ticks: Ticks(received_at * 1000), boot: Some(BootId(1)) };
+    let asked = Duration::from_secs(seconds);
+    TenantWait { status: 429, received, asked, pause: asked }
+}
+
+/// How fast the tenant may be called.
+pub(crate) const PACE: PaceSettings = PaceSettings { requests_per_second: 20.0, burst: 5, adaptive: true };
+
+/// The tenant asks for a wait.
+pub(crate) fn complain(store: &dyn Store, wait: TenantWait) -> Result<(), StoreError> {
+    store.tenant_complained(&acme(), &Complaint { pace: PACE, received: wait.received, wait: Some(wait) })
 }
 
 /// Puts something of every kind into a store.
@@ -117,13 +130,13 @@ pub(crate) fn fill(store: &dyn Store) {
     let complete = key("agents", 19_799, "0f0f");
     store.begin(&complete, &begun("/out/agents.csv")).unwrap();
     store.complete(&complete, r#"{"rows":12345}"#, Some(Timestamp(1_710_806_399_999))).unwrap();
-    store.save_tenant_wait(&acme(), wait(1_706_745_600_000, 900)).unwrap();
+    complain(store, wait(1_706_745_600_000, 900)).unwrap();
 }
 
 /// Everything that can be read of what [`fill`] stored.
 pub(crate) type View = (Vec<StoredExtraction>, Vec<StoredExtraction>, Option<Timestamp>, Option<TenantWait>);
 
-pub(crate) fn view(store: &dyn Store) -> Result<View, cxtract::state::StoreError> {
+pub(crate) fn view(store: &dyn Store) -> Result<View, StoreError> {
     let all = store.list()?;
     let again = [key("agents", 19_799, "0f0f"), key("calls", 19_800, "a51c")];
     let found = again.iter().map(|key| store.load(key)).collect::<Result<Vec<_>, _>>()?;

@@ -3,7 +3,7 @@
 use cxtract::state::{SqliteStore, Store, StoreError};
 use rusqlite::Connection;
 
-use super::support::{Place, acme, fill, still, view, wait};
+use super::support::{Place, acme, complain, fill, still, view, wait};
 
 /// Where a version stands in the header of a database, besides SQLite's own place for it.
 const APPLICATION: u32 = 0x6378_0000;
@@ -37,7 +37,7 @@ fn k7_a_store_of_an_older_version_is_migrated_with_everything_in_it() {
     let store = place.open();
     let after = view(&store).unwrap();
     assert_eq!((&after.0, &after.1, after.2, after.3), (&before.0, &before.1, before.2, None));
-    store.save_tenant_wait(&acme(), wait(5, 6)).unwrap();
+    complain(&store, wait(5, 6)).unwrap();
     drop(store);
     assert_eq!(version_of(&place), version_of(&whole));
     assert_eq!(place.open().tenant_wait(&acme()), Ok(Some(wait(5, 6))));
@@ -82,6 +82,6 @@ fn k7_an_older_program_that_still_runs_writes_nothing_once_a_newer_one_has_migra
     fill(&store);
     let known = version_of(&place);
     set_version(&Connection::open(place.path()).unwrap(), known + 1);
-    let refused = store.save_tenant_wait(&acme(), wait(i64::from(i32::MAX), 1)).unwrap_err();
+    let refused = complain(&store, wait(i64::from(i32::MAX), 1)).unwrap_err();
     assert!(matches!(refused, StoreError::TooNew { .. }), "{refused}");
 }

@@ -1,10 +1,14 @@
+mod shared;
+
 use std::future::Future;
 
 use tokio::time::sleep;
 
 use super::*;
 use crate::actors::{BreakerState, LineDead};
-use crate::model::{AccessToken, ExtractionId, Failure, FailureClass, Secret, TokenGeneration};
+use crate::model::{AccessToken, BootId, ExtractionId, Failure, FailureClass, Secret, Ticks, Timestamp};
+use crate::policy::gate::PaceSettings;
+use crate::state::MemoryStore;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -66,13 +70,17 @@ struct Scene {
 
 fn settings() -> GateSettings {
     GateSettings {
-        requests_per_second: 10.0,
-        burst: 5,
-        adaptive: true,
+        pace: PaceSettings { requests_per_second: 10.0, burst: 5, adaptive: true },
         max_in_flight: 4,
         max_wait: Duration::from_secs(1800),
         probe_deadline: Duration::from_secs(90),
     }
+}
+
+/// A machine that was started with the test.
+fn ticks() -> MachineClock {
+    let start = Instant::now();
+    MachineClock::new(Some(BootId(1)), move || Ticks(0).plus(start.elapsed()))
 }
 
 fn renewed(generation: u64, life: Duration) -> TokenRenewed {
@@ -106,7 +114,9 @@ impl Scene {
             lines: lines.clone(),
             in_flight: InFlight::default(),
             numbers: Arc::default(),
-            clock: WallClock::new(|| crate::model::Timestamp(0)),
+            clock: WallClock::new(|| Timestamp(0)),
+            ticks: ticks(),
+            store: StoreHandle::inline(Arc::new(MemoryStore::new(WallClock::new(|| Timestamp(0))))),
             seed: 7,
             stored_wait: None,
             careful_start: false,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cxtract::model::{Ending, Manifest, ReportName, TenantName, Timestamp};
+use cxtract::model::{Ending, Failure, FailureClass, Manifest, ReportName, TenantName, Timestamp, Window};
 
 use crate::cli::exit::Exit;
 use crate::cli::words;
@@ -13,6 +13,10 @@ use crate::cli::words;
 pub(crate) struct Ended {
     pub(crate) report: ReportName,
     pub(crate) tenant: TenantName,
+    /// What was asked for; none where there was nothing to ask for.
+    pub(crate) window: Option<Window>,
+    /// How people tell it from the other extractions of the run.
+    pub(crate) label: String,
     pub(crate) ending: Ending,
     /// The delivered file; none where it went to stdout or nowhere.
     pub(crate) file: Option<PathBuf>,
@@ -23,10 +27,10 @@ pub(crate) struct Ended {
 impl Ended {
     /// What it means for the exit code.
     pub(crate) fn exit(&self) -> Exit {
-        match self.ending {
+        match &self.ending {
             Ending::Complete(_) | Ending::Skipped(_) => Exit::Done,
             Ending::Parked(_) => Exit::Parked,
-            Ending::Failed(_) => Exit::Failed,
+            Ending::Failed(failure) => exit_of(failure),
         }
     }
 
@@ -58,12 +62,22 @@ impl Ended {
 
     /// Why there is no new file, safe to show.
     pub(crate) fn why(&self) -> Option<String> {
+        let own = |text| words::escaped(words::without_name(text, &self.report));
         match &self.ending {
             Ending::Complete(_) => None,
-            Ending::Skipped(why) => Some(words::escaped(why)),
-            Ending::Parked(park) => Some(words::escaped(&park.message)),
-            Ending::Failed(failure) => Some(words::escaped(&failure.to_string())),
+            Ending::Skipped(why) => Some(own(why)),
+            Ending::Parked(park) => Some(own(&park.message)),
+            Ending::Failed(failure) => Some(format!("{}: {}", failure.class, own(&failure.message))),
         }
+    }
+}
+
+/// What a failure means for the exit code. One of the configuration is found before any request, be it by a run that
+/// has other reports under way.
+pub(crate) fn exit_of(failure: &Failure) -> Exit {
+    match failure.class {
+        FailureClass::Config => Exit::Usage,
+        _ => Exit::Failed,
     }
 }
 
@@ -71,10 +85,7 @@ impl Ended {
 pub(crate) mod samples {
     use std::sync::Arc;
 
-    use cxtract::model::{
-        CsvCounts, Failure, FailureClass, HttpCounts, OutputRecord, Park, ParkReason, QueryId, Reconciliation, Verdict,
-        Window,
-    };
+    use cxtract::model::{CsvCounts, HttpCounts, OutputRecord, Park, ParkReason, QueryId, Reconciliation, Verdict};
 
     use super::*;
 
@@ -82,6 +93,8 @@ pub(crate) mod samples {
         Ended {
             report: ReportName::new(report),
             tenant: TenantName::new("acme"),
+            window: Some(Window { from: Timestamp(0), to: Timestamp(86_399_999) }),
+            label: report.to_owned(),
             ending,
             file: None,
             took: Duration::from_secs(160),
@@ -144,6 +157,13 @@ mod tests {
     fn each_outcome_has_its_exit_code() {
         let outcomes = [samples::complete("a"), samples::skipped("a"), samples::parked("a"), samples::failed("a")];
         assert_eq!(outcomes.map(|e| e.exit().code()), [0, 0, 75, 1]);
+    }
+
+    #[test]
+    fn f2_a_configuration_that_does_not_fit_what_is_stored_is_misuse_and_no_failure() {
+        let failure = Failure::new(FailureClass::Config, "page_size changed");
+        let ended = Ended { ending: Ending::Failed(failure), ..samples::failed("a") };
+        assert_eq!(ended.exit().code(), 2);
     }
 
     #[test]

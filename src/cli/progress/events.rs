@@ -81,7 +81,9 @@ pub(crate) fn ended(ended: &Ended) -> Value {
             ("failed", json!({ "class": failure.class.to_string(), "message": failure.message, "seconds": seconds }))
         }
     };
-    with_head(name, json!(ended.report), json!(ended.tenant), ended.at, fields)
+    let mut event = with_head(name, json!(ended.report), json!(ended.tenant), ended.at, fields);
+    event["window"] = json!(ended.window);
+    event
 }
 
 /// The last event.
@@ -92,6 +94,7 @@ pub(crate) fn summary(all: &[Ended], at: Timestamp) -> Value {
             json!({
                 "report": e.report,
                 "tenant": e.tenant,
+                "window": e.window,
                 "outcome": e.outcome(),
                 "rows": e.manifest().map(|m| m.output.rows),
                 "manifest": e.manifest_path(),
@@ -189,6 +192,7 @@ mod tests {
         let all = [samples::complete("a"), samples::parked("b")];
         let summary = summary(&all, NOW);
         assert_eq!(summary["reports"][0]["outcome"], "complete");
+        assert_eq!(summary["reports"][0]["window"]["to"], "1970-01-01T23:59:59.999Z");
         assert_eq!(summary["reports"][0]["rows"], 1_234_567);
         assert_eq!(summary["reports"][0]["manifest"], "out/a.csv.manifest.json");
         assert_eq!(summary["reports"][1]["outcome"], "parked");

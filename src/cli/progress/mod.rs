@@ -14,7 +14,9 @@ use std::io::{self, Write};
 
 use cxtract::model::{Progress, Timestamp};
 
-pub(crate) use self::ended::Ended;
+#[cfg(test)]
+pub(crate) use self::ended::samples;
+pub(crate) use self::ended::{Ended, exit_of};
 use crate::cli::args::ProgressMode;
 use crate::cli::screen::Screen;
 

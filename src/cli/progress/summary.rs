@@ -1,6 +1,7 @@
 //! The end of a run on one screen: a table of what became of each report, and what to do about the rest.
 
 use super::Ended;
+use crate::cli::table::{Side, aligned};
 use crate::cli::words;
 use cxtract::model::Ending;
 
@@ -9,20 +10,20 @@ const MOST_ROWS: usize = 30;
 
 /// One report's end on one line.
 pub(crate) fn line(ended: &Ended) -> String {
-    let Ended { report, .. } = ended;
+    let name = &ended.label;
     match (&ended.ending, ended.why()) {
         (Ending::Complete(manifest), _) => {
             let output = &manifest.output;
             let to = ended.file.as_ref().map(|f| format!(" in {}", shown(&f.to_string_lossy()))).unwrap_or_default();
             format!(
-                "{report}: complete, {}, {}{to} after {}",
+                "{name}: complete, {}, {}{to} after {}",
                 words::n_of(output.rows, "row"),
                 words::bytes(output.bytes),
                 words::span(ended.took)
             )
         }
-        (_, Some(why)) => format!("{report}: {}: {why}", ended.outcome()),
-        (_, None) => format!("{report}: {}", ended.outcome()),
+        (_, Some(why)) => format!("{name}: {}: {why}", ended.outcome()),
+        (_, None) => format!("{name}: {}", ended.outcome()),
     }
 }
 
@@ -39,7 +40,9 @@ pub(crate) fn table(all: &[Ended]) -> Vec<String> {
     let mut lines = vec![String::new()];
     if !listed.is_empty() {
         let head = ["report", "outcome", "rows", "size", "took", "rate", "file"].map(str::to_owned);
-        lines.extend(aligned(std::iter::once(head).chain(listed.into_iter().map(cells)).collect()));
+        let rows: Vec<_> = std::iter::once(head).chain(listed.into_iter().map(cells)).collect();
+        use Side::{Left, Right};
+        lines.extend(aligned(&rows, [Left, Left, Right, Right, Right, Right, Left]));
     }
     lines.push(counts(all));
     lines
@@ -51,7 +54,7 @@ pub(crate) fn troubles(all: &[Ended]) -> Vec<String> {
 }
 
 fn cells(ended: &Ended) -> [String; 7] {
-    let report = ended.report.to_string();
+    let report = ended.label.clone();
     let outcome = ended.outcome().to_owned();
     let took = words::span(ended.took);
     match &ended.ending {
@@ -82,27 +85,6 @@ fn shown(path: &str) -> String {
     words::escaped(path)
 }
 
-/// Columns of equal width, numbers to the right; the last column is as long as it is.
-fn aligned(rows: Vec<[String; 7]>) -> Vec<String> {
-    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..6).map(width).collect();
-    rows.iter()
-        .map(|row| {
-            let mut line = String::new();
-            for (i, width) in widths.iter().enumerate() {
-                let cell = &row[i];
-                if i < 2 {
-                    line.push_str(&format!("{cell:<width$}  "));
-                } else {
-                    line.push_str(&format!("{cell:>width$}  "));
-                }
-            }
-            line.push_str(&row[6]);
-            line.trim_end().to_owned()
-        })
-        .collect()
-}
-
 fn counts(all: &[Ended]) -> String {
     let n = |outcome: &str| all.iter().filter(|e| e.outcome() == outcome).count();
     let told: Vec<String> = ["complete", "skipped", "parked", "failed"]
@@ -112,9 +94,9 @@ fn counts(all: &[Ended]) -> String {
         .collect();
     let advice = match (n("parked"), n("failed")) {
         (0, 0) => "",
-        (_, 0) => "; the next run asks again for what is parked",
+        (_, 0) => "; the next run goes on with what is parked",
         (0, _) => "; a failed report starts again on the next run",
-        _ => "; the next run asks again for what is parked or failed",
+        _ => "; the next run goes on with what is parked, and starts again what failed",
     };
     format!("{}{advice}", told.join(", "))
 }
@@ -142,7 +124,7 @@ mod tests {
                 "report        outcome        rows      size      took      rate  file",
                 "interactions  complete  1,234,567  512.3 MB  2 m 40 s  3.2 MB/s  out/interactions.csv",
                 "queues        parked            -         -  2 m 40 s         -  acme is down: refused",
-                "1 complete, 1 parked; the next run asks again for what is parked",
+                "1 complete, 1 parked; the next run goes on with what is parked",
             ]
         );
     }

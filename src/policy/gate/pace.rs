@@ -1,16 +1,24 @@
 //! How fast a tenant may be called: a sliding log, spacing, and a pace that learns.
 //!
 //! The log alone keeps the promise (never more than the limit in any second); spacing keeps bursts short, and the pace
-//! moves the limit down when the tenant complains and up again when it does not.
+//! moves the limit down when the tenant complains and up again when it does not. One [`PaceRecord`] serves all who call
+//! the tenant, whichever process they live in: it counts by the machine's clock and can be written down, and with it a
+//! ring of places that hold the moments of the last calls. Who keeps both is none of its business.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+
+use crate::model::{BootId, Ticks};
 
 /// The log looks back a little more than a second: two calls keep that distance even if the network brings them closer.
 const SLACK: Duration = Duration::from_millis(20);
 const SECOND: Duration = Duration::from_secs(1);
+
+/// A call that goes out so little after it might have is noted as if it had gone out in time. Timers come late and
+/// stores take a moment, and without this each second would lose as much. It is taken from [`SLACK`].
+const LATENESS: Duration = Duration::from_millis(2);
 
 /// What a complaint leaves of the pace.
 const CUT: f64 = 0.7;
@@ -25,180 +33,216 @@ const ONE_CUT_PER: Duration = SECOND;
 /// Whole numbers of calls that are only just missed by floating-point error count.
 const EPSILON: f64 = 1e-6;
 
-#[derive(Debug)]
-pub(super) struct Pace {
-    ceiling: f64,
-    burst: u32,
-    adaptive: bool,
-    /// Calls a second as of `grows_from`.
-    current: f64,
-    grows_from: Instant,
-    no_cut_before: Option<Instant>,
-    /// The moments of the last calls, as many as the ceiling lets into one window.
-    log: VecDeque<Instant>,
-    /// Calls that may go back to back as of `credit_at`. A bucket, since it keeps its meaning when the pace changes.
-    credit: f64,
-    credit_at: Instant,
+/// Places of the ring. A pace beyond it is held to it.
+const N_PLACES: u64 = 1 << 16;
+
+/// A tenant's limits, as far as they are about pace.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PaceSettings {
+    /// Calls in any sliding second; below 1, one call in so many seconds as it takes.
+    pub requests_per_second: f64,
+    /// Calls back to back.
+    pub burst: u32,
+    /// Whether the pace learns from complaints.
+    pub adaptive: bool,
 }
 
-impl Pace {
-    pub(super) fn new(ceiling: f64, burst: u32, adaptive: bool, now: Instant) -> Self {
-        Self {
-            ceiling,
-            burst: burst.max(1),
-            adaptive,
-            current: ceiling,
-            grows_from: now,
-            no_cut_before: None,
-            log: VecDeque::new(),
-            credit: f64::from(burst.max(1)),
-            credit_at: now,
-        }
+/// What a tenant's complaints have left of its pace.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Cut {
+    /// Calls a second as of `grows_from`.
+    to: f64,
+    grows_from: Ticks,
+    no_cut_before: Ticks,
+}
+
+/// Where a tenant's pace stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PaceRecord {
+    boot: Option<BootId>,
+    cut: Option<Cut>,
+    /// Calls that may go back to back as of `credit_at`. A bucket, since it keeps its meaning when the pace changes.
+    credit: f64,
+    credit_at: Ticks,
+    not_before: Ticks,
+    last: Ticks,
+    n_noted: u64,
+}
+
+impl PaceRecord {
+    /// A tenant that nobody has called yet.
+    pub fn new(boot: Option<BootId>, settings: &PaceSettings, now: Ticks) -> Self {
+        Self { boot, cut: None, credit: settings.burst(), credit_at: now, not_before: now, last: now, n_noted: 0 }
+    }
+
+    /// Whether its ticks are of that start of the machine: else nothing of it holds any more.
+    pub fn is_of(&self, boot: Option<BootId>) -> bool {
+        self.boot == boot
+    }
+
+    /// When the last call went out. Where starts of the machine are not known, calls yet to come tell of another one.
+    pub fn last(&self) -> Ticks {
+        self.last
     }
 
     /// As if as many calls as allowed had gone out just now.
-    pub(super) fn exhaust(&mut self, now: Instant) {
-        self.log = std::iter::repeat_n(now, n_per_window(self.ceiling)).collect();
+    pub fn exhaust(&mut self, settings: &PaceSettings, now: Ticks) {
+        self.not_before = now.plus(window(self.at(settings, now)));
     }
 
     /// Calls a second at present.
-    pub(super) fn at(&self, now: Instant) -> f64 {
-        let steps = now.saturating_duration_since(self.grows_from).as_secs() / GROWTH_EVERY.as_secs();
-        (self.current + steps as f64 * GROWTH * self.ceiling).min(self.ceiling)
+    pub fn at(&self, settings: &PaceSettings, now: Ticks) -> f64 {
+        let ceiling = settings.requests_per_second;
+        let Some(cut) = self.cut.filter(|_| settings.adaptive) else { return ceiling };
+        let steps = now.since(cut.grows_from).as_secs() / GROWTH_EVERY.as_secs();
+        (cut.to + steps as f64 * GROWTH * ceiling).min(ceiling)
     }
 
-    /// The first moment, from `now` on, at which a call may go out.
-    pub(super) fn free_at(&self, now: Instant) -> Instant {
-        let pace = self.at(now);
-        let n = n_per_window(pace);
-        let by_log = self.log.len().checked_sub(n).map_or(now, |oldest| self.log[oldest] + window(pace));
-        let lacking = 1.0 - self.credit(now);
-        let by_spacing = if lacking > EPSILON { now + Duration::from_secs_f64(lacking / pace) } else { now };
-        by_log.max(by_spacing).max(now)
+    /// The place of the call that must be a window ago before another one may go out; none if there are not so many.
+    pub fn place_before(&self, settings: &PaceSettings, now: Ticks) -> Option<u64> {
+        let n = n_per_window(self.at(settings, now));
+        self.n_noted.checked_sub(n).map(|nth| nth % N_PLACES)
     }
 
-    /// A call goes out.
-    pub(super) fn sent(&mut self, now: Instant) {
-        if self.log.len() == n_per_window(self.ceiling) {
-            self.log.pop_front();
-        }
-        self.log.push_back(now);
-        self.credit = (self.credit(now) - 1.0).max(0.0);
-        self.credit_at = now;
+    /// The place for the next call.
+    pub fn next_place(&self) -> u64 {
+        self.n_noted % N_PLACES
+    }
+
+    /// The first moment at which a call may or might have gone out. `before` is what stands at
+    /// [`place_before`](Self::place_before).
+    pub fn free_at(&self, settings: &PaceSettings, now: Ticks, before: Option<Ticks>) -> Ticks {
+        let pace = self.at(settings, now);
+        let by_log =
+            self.place_before(settings, now).map(|_| before.unwrap_or(self.last).min(self.last).plus(window(pace)));
+        let lacking = 1.0 - self.credit.min(settings.burst());
+        let by_spacing = if lacking > EPSILON { self.credit_at.plus(round_up(lacking / pace)) } else { self.credit_at };
+        by_spacing.max(self.not_before).max(by_log.unwrap_or(by_spacing))
+    }
+
+    /// A call goes out at `now`, or will until then, that was free to from `free_at` on; answers what is to be kept at
+    /// [`next_place`](Self::next_place) as it was before.
+    pub fn note(&mut self, settings: &PaceSettings, now: Ticks, free_at: Ticks) -> Ticks {
+        // In order: the log is looked up by number.
+        let noted = free_at.max(now.minus(LATENESS)).max(self.last);
+        let earned = noted.since(self.credit_at).as_secs_f64() * self.at(settings, now);
+        self.credit = ((self.credit + earned).min(settings.burst()) - 1.0).max(0.0);
+        self.credit_at = noted.max(self.credit_at);
+        self.last = noted;
+        self.n_noted += 1;
+        noted
     }
 
     /// The tenant complained at `received`, and is left alone until `until`. The wait itself teaches nothing: growth
     /// begins after it.
-    pub(super) fn complained(&mut self, received: Instant, until: Instant) {
-        if !self.adaptive {
+    pub fn complained(&mut self, settings: &PaceSettings, received: Ticks, until: Ticks) {
+        if !settings.adaptive {
             return;
         }
-        let pace = self.at(received);
-        let fresh = self.no_cut_before.is_none_or(|before| before <= received);
-        self.current = if fresh { (pace * CUT).max(GROWTH * self.ceiling) } else { pace };
-        self.grows_from = self.grows_from.max(until).max(received);
-        let settled = if fresh { until.max(received + ONE_CUT_PER) } else { until };
-        self.no_cut_before = Some(self.no_cut_before.map_or(settled, |before| before.max(settled)));
-    }
-
-    fn credit(&self, now: Instant) -> f64 {
-        let earned = now.saturating_duration_since(self.credit_at).as_secs_f64() * self.at(now);
-        (self.credit + earned).min(f64::from(self.burst))
+        let pace = self.at(settings, received);
+        let floor = GROWTH * settings.requests_per_second;
+        self.cut = Some(match self.cut {
+            Some(cut) if cut.no_cut_before > received => Cut {
+                to: pace,
+                grows_from: cut.grows_from.max(until).max(received),
+                no_cut_before: cut.no_cut_before.max(until),
+            },
+            _ => Cut {
+                to: (pace * CUT).max(floor),
+                grows_from: until.max(received),
+                no_cut_before: until.max(received.plus(ONE_CUT_PER)),
+            },
+        });
     }
 }
 
-fn n_per_window(pace: f64) -> usize {
-    ((pace + EPSILON) as usize).max(1)
+impl PaceSettings {
+    fn burst(&self) -> f64 {
+        f64::from(self.burst.max(1))
+    }
+}
+
+fn n_per_window(pace: f64) -> u64 {
+    ((pace + EPSILON) as u64).clamp(1, N_PLACES)
 }
 
 fn window(pace: f64) -> Duration {
-    SLACK + if pace < 1.0 { spacing(pace) } else { SECOND }
+    SLACK + if pace < 1.0 { round_up(1.0 / pace) } else { SECOND }
 }
 
-fn spacing(pace: f64) -> Duration {
-    Duration::from_secs_f64(1.0 / pace)
+/// Whole ticks, so that nothing goes out a fraction of one too early; what is only just missed by floating-point error
+/// is none.
+fn round_up(seconds: f64) -> Duration {
+    Duration::from_micros((seconds * 1e6 - EPSILON).ceil() as u64)
+}
+
+/// The places of a ring in memory.
+#[derive(Clone, Debug, Default)]
+pub struct PaceLog(Vec<Ticks>);
+
+impl PaceLog {
+    /// What stands there.
+    pub fn get(&self, place: u64) -> Option<Ticks> {
+        self.0.get(usize::try_from(place).ok()?).copied()
+    }
+
+    /// Keeps a moment there. Places are taken one after the other.
+    pub fn set(&mut self, place: u64, noted: Ticks) {
+        match usize::try_from(place).ok().and_then(|place| self.0.get_mut(place)) {
+            Some(kept) => *kept = noted,
+            None => self.0.push(noted),
+        }
+    }
+}
+
+/// The pace as one gate sees it, by the clock that it waits by.
+#[derive(Debug)]
+pub(super) struct Pace {
+    settings: PaceSettings,
+    base: Instant,
+    record: PaceRecord,
+    log: PaceLog,
+}
+
+impl Pace {
+    pub(super) fn new(settings: PaceSettings, now: Instant) -> Self {
+        Self { settings, base: now, record: PaceRecord::new(None, &settings, Ticks(0)), log: PaceLog::default() }
+    }
+
+    pub(super) fn exhaust(&mut self, now: Instant) {
+        self.record.exhaust(&self.settings, self.ticks(now));
+    }
+
+    pub(super) fn at(&self, now: Instant) -> f64 {
+        self.record.at(&self.settings, self.ticks(now))
+    }
+
+    /// The first moment, from `now` on, at which a call may go out.
+    pub(super) fn free_at(&self, now: Instant) -> Instant {
+        let ticks = self.ticks(now);
+        now + self.ticks_free_at(ticks).since(ticks)
+    }
+
+    /// A call goes out.
+    pub(super) fn sent(&mut self, now: Instant) {
+        let ticks = self.ticks(now);
+        let (place, free_at) = (self.record.next_place(), self.ticks_free_at(ticks));
+        self.log.set(place, self.record.note(&self.settings, ticks, free_at));
+    }
+
+    pub(super) fn complained(&mut self, received: Instant, until: Instant) {
+        self.record.complained(&self.settings, self.ticks(received), self.ticks(until));
+    }
+
+    fn ticks_free_at(&self, now: Ticks) -> Ticks {
+        let before = self.record.place_before(&self.settings, now).and_then(|place| self.log.get(place));
+        self.record.free_at(&self.settings, now, before)
+    }
+
+    fn ticks(&self, at: Instant) -> Ticks {
+        Ticks(0).plus(at.saturating_duration_since(self.base)).minus(self.base.saturating_duration_since(at))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The moments at which a caller that always has something to send may send it, in milliseconds.
-    fn sent(pace: &mut Pace, start: Instant, n: usize) -> Vec<u64> {
-        let mut now = start;
-        (0..n)
-            .map(|_| {
-                now = pace.free_at(now);
-                pace.sent(now);
-                ((now - start).as_secs_f64() * 1000.0).round() as u64
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_burst_goes_back_to_back_then_calls_keep_their_distance_within_the_window() {
-        let now = Instant::now();
-        let mut pace = Pace::new(10.0, 5, true, now);
-        assert_eq!(sent(&mut pace, now, 12), [0, 0, 0, 0, 0, 100, 200, 300, 400, 500, 1020, 1020]);
-    }
-
-    #[test]
-    fn a_limit_below_one_a_second_spaces_single_calls() {
-        let now = Instant::now();
-        assert_eq!(sent(&mut Pace::new(0.5, 5, true, now), now, 3), [0, 2020, 4040]);
-    }
-
-    #[test]
-    fn a_fraction_of_a_call_is_never_rounded_up() {
-        let now = Instant::now();
-        let sent = sent(&mut Pace::new(2.5, 9, true, now), now, 5);
-        assert_eq!(sent, [0, 0, 1020, 1020, 2040]);
-    }
-
-    #[test]
-    fn a_complaint_cuts_the_pace_to_seven_tenths_once_per_wait() {
-        let now = Instant::now();
-        let mut pace = Pace::new(10.0, 5, true, now);
-        let until = now + Duration::from_secs(60);
-        for ms in [0, 10, 5000, 59_999] {
-            pace.complained(now + Duration::from_millis(ms), until);
-        }
-        assert!((pace.at(until) - 7.0).abs() < 1e-6);
-        pace.complained(until, until + SECOND);
-        assert!((pace.at(until) - 4.9).abs() < 1e-6);
-    }
-
-    #[test]
-    fn h4_complaints_without_a_wait_that_come_together_cut_once() {
-        let now = Instant::now();
-        let mut pace = Pace::new(10.0, 5, true, now);
-        for _ in 0..8 {
-            pace.complained(now, now);
-        }
-        assert!((pace.at(now) - 7.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn the_pace_grows_by_a_twentieth_of_the_ceiling_every_ten_quiet_seconds() {
-        let now = Instant::now();
-        let mut pace = Pace::new(10.0, 5, true, now);
-        pace.complained(now, now);
-        for (secs, due) in [(9, 7.0), (10, 7.5), (19, 7.5), (20, 8.0), (59, 9.5), (60, 10.0), (6000, 10.0)] {
-            assert!((pace.at(now + Duration::from_secs(secs)) - due).abs() < 1e-6, "{secs}");
-        }
-    }
-
-    #[test]
-    fn the_pace_never_falls_to_nothing_and_stays_put_where_it_is_not_adaptive() {
-        let now = Instant::now();
-        let mut pace = Pace::new(10.0, 5, true, now);
-        let mut fixed = Pace::new(10.0, 5, false, now);
-        for n in 0..50 {
-            pace.complained(now + SECOND * n, now + SECOND * n);
-            fixed.complained(now + SECOND * n, now + SECOND * n);
-        }
-        let later = now + SECOND * 49;
-        assert!((pace.at(later) - 0.5).abs() < 1e-6);
-        assert!((fixed.at(later) - 10.0).abs() < 1e-6);
-    }
-}
+mod tests;

@@ -4,7 +4,6 @@
 //! that none of them can go missing alone. A row is never used before its checksum has been held against it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use xxhash_rust::xxh3::Xxh3;
@@ -241,32 +240,27 @@ pub(super) fn advance(db: &Connection, report: &ReportName, tenant: &TenantName,
 /// What a tenant asked for.
 pub(super) fn wait(db: &Connection, tenant: &TenantName) -> Found<Option<TenantWait>> {
     let of = format!("of tenant {tenant}");
-    let row: Option<(i64, i64, i64)> = db
-        .prepare_cached("SELECT received_at, pause_ns, checksum FROM tenant_wait WHERE tenant = ?1")?
-        .query_row([tenant.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+    let row: Option<(String, i64)> = db
+        .prepare_cached("SELECT wait, checksum FROM tenant_wait WHERE tenant = ?1")?
+        .query_row([tenant.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()
         .map_err(|error| unreadable(error, "tenant_wait", &of))?;
-    let Some((received_at, nanos, checksum)) = row else { return Ok(None) };
-    match u64::try_from(nanos) {
-        Ok(pause) if checksum == sum_of_wait(tenant, received_at, nanos) => {
-            Ok(Some(TenantWait { received_at: Timestamp(received_at), pause: Duration::from_nanos(pause) }))
-        }
+    let Some((wait, checksum)) = row else { return Ok(None) };
+    match serde_json::from_str(&wait) {
+        Ok(read) if checksum == sum_of_wait(tenant, &wait) => Ok(Some(read)),
         _ => Err(altered("tenant_wait", &of)),
     }
 }
 
-/// Stores a wait, unless one is stored that ends later.
-pub(super) fn lengthen_wait(db: &Connection, tenant: &TenantName, asked: TenantWait) -> Found<()> {
-    if wait(db, tenant)?.is_none_or(|kept| asked.until() > kept.until()) {
-        let nanos = i64::try_from(asked.pause.as_nanos()).unwrap_or(i64::MAX);
-        let checksum = sum_of_wait(tenant, asked.received_at.0, nanos);
-        db.prepare_cached("INSERT OR REPLACE INTO tenant_wait VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-            tenant.as_str(),
-            asked.received_at.0,
-            nanos,
-            checksum
-        ])?;
-    }
+/// Stores a wait in place of any that is stored.
+pub(super) fn replace_wait(db: &Connection, tenant: &TenantName, wait: &TenantWait) -> Found<()> {
+    let wait = json(wait);
+    let checksum = sum_of_wait(tenant, &wait);
+    db.prepare_cached("INSERT OR REPLACE INTO tenant_wait VALUES (?1, ?2, ?3)")?.execute(params![
+        tenant.as_str(),
+        wait,
+        checksum
+    ])?;
     Ok(())
 }
 
@@ -358,8 +352,8 @@ fn sum_of_watermark(report: &ReportName, tenant: &TenantName, at: i64) -> i64 {
     Sum::of("watermark").text(report.as_str()).text(tenant.as_str()).number(at).done()
 }
 
-fn sum_of_wait(tenant: &TenantName, received_at: i64, nanos: i64) -> i64 {
-    Sum::of("tenant_wait").text(tenant.as_str()).number(received_at).number(nanos).done()
+fn sum_of_wait(tenant: &TenantName, wait: &str) -> i64 {
+    Sum::of("tenant_wait").text(tenant.as_str()).text(wait).done()
 }
 
 /// A checksum over values. Each comes with its length, so that text can't move from one to the next.

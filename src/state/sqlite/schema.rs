@@ -66,8 +66,7 @@ CREATE TABLE watermark (
 const TENANT_WAITS: &str = "
 CREATE TABLE tenant_wait (
     tenant TEXT NOT NULL PRIMARY KEY,
-    received_at INTEGER NOT NULL,
-    pause_ns INTEGER NOT NULL,
+    wait TEXT NOT NULL,
     checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
