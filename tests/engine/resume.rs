@@ -209,7 +209,7 @@ fn t2_a_query_that_is_not_ready_in_time_is_polled_on_by_the_next_run() {
         .set("poll", "{initial_delay: 5ms, max_delay: 20ms, max_wait: 150ms}");
     stand.parks(ParkReason::NotReady).says(&["poll.max_wait", "next run"]);
     let n_polls = stand.n_calls(CallKind::Status);
-    run(tokio::time::sleep(Duration::from_millis(300)));
+    run(async { tokio::time::sleep(Duration::from_millis(300)).await });
     stand.extract_all();
     assert!(stand.n_calls(CallKind::Status) > n_polls);
     assert_eq!(stand.n_queries(), 1);
@@ -300,7 +300,7 @@ fn a_since_report_goes_on_from_where_the_last_one_ended() {
     let extract = || complete(with_engine(config(), |engine| async move { engine.extract("calls").await.unwrap() }));
     let first = extract();
     assert_eq!(first.window.from.to_string(), "2024-01-01T00:00:00.000Z");
-    run(tokio::time::sleep(Duration::from_millis(1100)));
+    run(async { tokio::time::sleep(Duration::from_millis(1100)).await });
     let second = extract();
     assert_eq!(second.window.from.0, first.window.to.0 + 1);
     assert!(second.window.to > first.window.to);
