@@ -20,6 +20,8 @@ step cargo test
 if [ -e tests/panics.rs ] || [ -e tests/panics/main.rs ]; then
     step cargo test --features failpoints --test panics
 fi
+# Kills at the steps of finishing; the other kills have been tried above.
+step cargo test --features failpoints --test kill finishing::
 RUSTDOCFLAGS="-D warnings" step cargo doc --no-deps
 # Benchmarks are only tried here, not measured: a machine that others use too gives no figures.
 for bench in benches/*.rs; do

@@ -8,5 +8,8 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // What the environment's FAILPOINTS names goes wrong, in builds for tests.
+    #[cfg(feature = "failpoints")]
+    let _scenario = fail::FailScenario::setup();
     cli::main()
 }

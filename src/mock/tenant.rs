@@ -13,7 +13,7 @@ use super::fault::{Fault, FaultBook, FaultRule, Target};
 use super::ledger::{CallKind, Ledger, LedgerEntry};
 use super::limit::{Admission, Limiter};
 use super::mangle::{instead, mangle};
-use super::query::MockQuery;
+use super::query::{Fate, MockQuery};
 use super::request::{Call, MockRequest};
 use super::script::{Script, StreamFault};
 use super::settings::{OutageKind, RetryAfter, Settings};
@@ -242,6 +242,13 @@ impl Tenant {
     pub fn expire_query(&mut self, nth: usize) {
         if let Some(query) = self.queries.get_mut(nth) {
             query.expired = true;
+        }
+    }
+
+    /// Gives its nth query (from 0) another fate, or none.
+    pub fn change_fate(&mut self, nth: usize, fate: Option<Fate>) {
+        if let Some(query) = self.queries.get_mut(nth) {
+            query.fate = fate;
         }
     }
 

@@ -3,10 +3,19 @@
 //! Time is turmoil's, so that half an hour of outage takes a moment, and everything follows from a seed. A failing
 //! seed says how it is run alone. How many seeds: `CXTRACT_SIM_SEEDS` (100 if not said); one seed: `CXTRACT_SIM_SEED`.
 
+#![allow(clippy::print_stdout, reason = "figures are shown by --nocapture")]
+
+mod crashes;
+mod errors;
 mod faults;
 mod judge;
+mod lives;
+mod mortal;
 mod processes;
+mod reborn;
+mod recovery;
 mod scenario;
 mod seeds;
+mod spread;
 mod tenants;
 mod world;

@@ -25,8 +25,8 @@ fn run(fault: Option<FaultRule>) -> Aftermath {
     for name in &names {
         world.add_report_lines(name, "acme", name, "page_size: 50");
     }
-    let after =
-        world.run_as(&names.iter().map(|name| vec![name.clone()]).collect::<Vec<_>>()).expect("every report ends");
+    let processes: Vec<_> = world.asked.iter().map(|asked| vec![asked.clone()]).collect();
+    let after = world.run_as(&processes).expect("every report ends");
     for name in &names {
         assert!(after.is_delivered(name, "acme", name), "{name}: {:?}", after.ending(name));
     }

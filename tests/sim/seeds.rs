@@ -1,12 +1,8 @@
 //! Many seeds, each a world of its own, each held to what was drawn for it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use parking_lot::Mutex;
-
 use crate::judge::breaches;
 use crate::scenario::Scenario;
+use crate::spread::{over_all_cores, without_panic};
 
 /// Seeds that a run of the tests takes.
 const N_SEEDS: u64 = 100;
@@ -19,8 +15,7 @@ fn number(name: &str) -> Option<u64> {
 /// Runs a seed; every breach in words. `tells_all`: and the whole story behind it.
 fn run(seed: u64, tells_all: bool) -> Result<(), Vec<String>> {
     let scenario = Scenario::of(seed);
-    let ran = catch_unwind(AssertUnwindSafe(|| scenario.world.run()));
-    let after = ran.unwrap_or_else(|_| Err("it panicked".to_owned())).map_err(|why| vec![why])?;
+    let after = without_panic(|| scenario.world.run()).map_err(|why| vec![why])?;
     let mut found = breaches(&scenario, &after);
     if found.is_empty() {
         return Ok(());
@@ -40,24 +35,7 @@ fn whatever_a_seed_brings_every_report_ends_as_it_must() {
         None => 0..number("CXTRACT_SIM_SEEDS").unwrap_or(N_SEEDS),
     };
     let is_alone = seeds.end - seeds.start == 1;
-    let (next, failed) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
-    let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..n_threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    if let Err(found) = run(seed, is_alone) {
-                        failed.lock().push((seed, found));
-                    }
-                }
-            });
-        }
-    });
-    let failed = failed.into_inner();
+    let failed = over_all_cores(seeds.clone().collect(), |seed| run(seed, is_alone));
     let told: Vec<_> = failed
         .iter()
         .map(|(seed, found)| {

@@ -25,10 +25,10 @@ use tokio::time::Instant;
 pub const WALL_START: Timestamp = Timestamp(1_717_200_000_000);
 
 /// The host that the engine runs on.
-const ENGINE: &str = "engine";
+pub const ENGINE: &str = "engine";
 
 /// Connects over the simulated network. Names that nobody bears don't resolve.
-struct SimDial(Arc<BTreeSet<String>>);
+pub struct SimDial(Arc<BTreeSet<String>>);
 
 impl Dial for SimDial {
     fn dial(&self, host: &str, port: u16) -> LocalBoxFuture<'static, Result<Box<dyn ByteStream>, DialError>> {
@@ -54,6 +54,17 @@ pub struct Partition {
     pub lasts: Duration,
 }
 
+/// A report that is extracted.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Its name.
+    pub report: String,
+    /// Its tenant.
+    pub tenant: String,
+    /// Its template.
+    pub template: String,
+}
+
 /// Everything that a simulation starts from.
 #[derive(Clone)]
 pub struct World {
@@ -66,7 +77,7 @@ pub struct World {
     /// The engine's configuration.
     pub yaml: String,
     /// What is extracted, all at once.
-    pub reports: Vec<String>,
+    pub asked: Vec<Asked>,
     /// The longest way of a message.
     pub latency: Duration,
     /// The step of simulated time. Messages arrive at its ends only.
@@ -99,7 +110,7 @@ impl World {
             tenants: BTreeMap::new(),
             deaf: Vec::new(),
             yaml: "engine: {threads: 0}\ntenants:\n".to_owned(),
-            reports: Vec::new(),
+            asked: Vec::new(),
             latency: Duration::from_millis(8),
             tick: Duration::from_millis(10),
             partitions: Vec::new(),
@@ -134,19 +145,12 @@ impl World {
         for line in lines.lines() {
             self.yaml.push_str(&format!("    {}\n", line.trim()));
         }
-        self.reports.push(name.to_owned());
+        let [report, tenant, template] = [name, tenant, template].map(str::to_owned);
+        self.asked.push(Asked { report, tenant, template });
     }
 
-    /// Runs it until every report has ended.
-    ///
-    /// # Errors
-    /// If that does not happen within the bound, in turmoil's words.
-    pub fn run(&self) -> Result<Aftermath, String> {
-        self.run_as(std::slice::from_ref(&self.reports))
-    }
-
-    /// Like [`run`](Self::run), with an engine for each of these groups of reports. They share the disk and the store.
-    pub fn run_as(&self, processes: &[Vec<String>]) -> Result<Aftermath, String> {
+    /// The network with its tenants; the engine is still to come.
+    pub fn network<'a>(&self) -> (turmoil::Sim<'a>, BTreeMap<String, SharedTenant>) {
         let mut sim = turmoil::Builder::new()
             .simulation_duration(self.bound)
             .tick_duration(self.tick)
@@ -164,14 +168,39 @@ impl World {
         for name in &self.deaf {
             sim.host(name.clone(), std::future::pending);
         }
+        (sim, tenants)
+    }
+
+    /// The way from the engine to the tenants.
+    pub fn dial(&self) -> SimDial {
+        SimDial(Arc::new(self.tenants.keys().chain(&self.deaf).cloned().collect()))
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> Result<Config, String> {
+        Config::load(&Sources::text("/sim/config.yaml", &self.yaml))
+            .map_err(|problems| format!("{problems}\n{}", self.yaml))
+    }
+
+    /// Runs it until every report has ended.
+    ///
+    /// # Errors
+    /// If that does not happen within the bound, in turmoil's words.
+    pub fn run(&self) -> Result<Aftermath, String> {
+        self.run_as(std::slice::from_ref(&self.asked))
+    }
+
+    /// Like [`run`](Self::run), with an engine for each of these groups of reports. They share the disk and the store.
+    pub fn run_as(&self, processes: &[Vec<Asked>]) -> Result<Aftermath, String> {
+        let (mut sim, tenants) = self.network();
         let disk = SimDisk::new();
         let found = Arc::new(Mutex::new(Found::default()));
         let clock = WallClock::new(|| WALL_START.plus(turmoil::sim_elapsed().unwrap_or_default()));
         let store = MemoryStore::new(clock);
-        for (nth, reports) in processes.iter().enumerate() {
+        for (nth, asked) in processes.iter().enumerate() {
             let host = if nth == 0 { ENGINE.to_owned() } else { format!("{ENGINE}-{nth}") };
             let partitions = if nth == 0 { self.partitions.clone() } else { Vec::new() };
-            let world = World { reports: reports.clone(), partitions, ..self.clone() };
+            let world = World { asked: asked.clone(), partitions, ..self.clone() };
             sim.client(host, extract(world, disk.clone(), store.clone(), found.clone()));
         }
         sim.run().map_err(|error| error.to_string())?;
@@ -200,11 +229,9 @@ async fn serve(tenant: SharedTenant) -> turmoil::Result {
 async fn extract(world: World, disk: SimDisk, store: MemoryStore, found: Arc<Mutex<Found>>) -> turmoil::Result {
     let start = Instant::now();
     let clock = WallClock::new(move || WALL_START.plus(start.elapsed()));
-    let config = Config::load(&Sources::text("/sim/config.yaml", &world.yaml))
-        .map_err(|problems| format!("{problems}\n{}", world.yaml))?;
-    let hosts = world.tenants.keys().chain(&world.deaf).cloned().collect();
+    let config = world.config()?;
     let seams = Seams {
-        dial: Arc::new(SimDial(Arc::new(hosts))),
+        dial: Arc::new(world.dial()),
         disk: Arc::new(disk),
         store: StoreHandle::inline(Arc::new(store)),
         clock,
@@ -222,7 +249,7 @@ async fn extract(world: World, disk: SimDisk, store: MemoryStore, found: Arc<Mut
             turmoil::repair(ENGINE, partition.tenant.as_str());
         });
     }
-    let extractions = world.reports.iter().map(|report| {
+    let extractions = world.asked.iter().map(|Asked { report, .. }| {
         let engine = engine.clone();
         async move { (report.clone(), engine.extract(report).await) }
     });
