@@ -4,6 +4,7 @@
 //! not be stored behind the back of its successor, which has already read where to go on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -16,6 +17,8 @@ pub struct Journal {
     store: StoreHandle,
     key: Arc<ExtractionKey>,
     pen: Arc<Mutex<Pen>>,
+    /// Set where a position could not be stored. The extraction parks then, and must not be delivered behind its back.
+    is_broken: Arc<AtomicBool>,
 }
 
 /// What may be written.
@@ -28,11 +31,8 @@ struct Pen {
 impl Journal {
     /// A journal for `key`.
     pub fn new(store: StoreHandle, key: ExtractionKey) -> Self {
-        Self {
-            store,
-            key: Arc::new(key),
-            pen: Arc::new(Mutex::new(Pen { is_retired: false, last: (0, PageNumber::FIRST) })),
-        }
+        let pen = Pen { is_retired: false, last: (0, PageNumber::FIRST) };
+        Self { store, key: Arc::new(key), pen: Arc::new(Mutex::new(pen)), is_broken: Arc::default() }
     }
 
     /// Nothing is written through it any more.
@@ -70,8 +70,11 @@ impl Journal {
         let at = (checkpoint.position.part, checkpoint.position.next_page);
         if !pen.is_retired && at >= pen.last {
             pen.last = at;
-            let key = self.key.clone();
-            self.store.call_then(move |store| store.save_checkpoint(&key, &checkpoint), then);
+            let (key, is_broken) = (self.key.clone(), self.is_broken.clone());
+            let save = move |store: &dyn Store| {
+                store.save_checkpoint(&key, &checkpoint).inspect_err(|_| is_broken.store(true, Ordering::Release))
+            };
+            self.store.call_then(save, then);
         }
     }
 
@@ -85,7 +88,12 @@ impl Journal {
     /// # Errors
     /// The store's.
     pub async fn delivering(&self, delivery: String, manifest: String) -> Result<(), StoreError> {
-        self.write(move |store, key| store.save_delivery(key, &delivery, &manifest)).await
+        let is_broken = self.is_broken.clone();
+        self.write(move |store, key| {
+            unbroken(&is_broken)?;
+            store.save_delivery(key, &delivery, &manifest)
+        })
+        .await
     }
 
     /// The output is delivered.
@@ -93,7 +101,12 @@ impl Journal {
     /// # Errors
     /// The store's.
     pub async fn complete(&self, manifest: String, watermark: Option<Timestamp>) -> Result<(), StoreError> {
-        self.write(move |store, key| store.complete(key, &manifest, watermark)).await
+        let is_broken = self.is_broken.clone();
+        self.write(move |store, key| {
+            unbroken(&is_broken)?;
+            store.complete(key, &manifest, watermark)
+        })
+        .await
     }
 
     fn write<F>(&self, act: F) -> impl Future<Output = Result<(), StoreError>> + Send + use<F>
@@ -112,5 +125,13 @@ impl Journal {
                 None => Err(StoreError::failed("writing for a stage that was replaced", "it is not the present one")),
             }
         }
+    }
+}
+
+/// Looked at on the store's thread, behind every position that was to be stored before.
+fn unbroken(is_broken: &AtomicBool) -> Result<(), StoreError> {
+    match is_broken.load(Ordering::Acquire) {
+        true => Err(StoreError::failed("storing a delivery", "the position before it could not be stored")),
+        false => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use crate::cli::exit::Exit;
 use crate::cli::screen::Screen;
 use crate::cli::signals::Signals;
-use crate::cli::{refuse, setup, words};
+use crate::cli::{limits, refuse, setup, words};
 
 /// Runs the command.
 pub(crate) fn check(file: Option<&Path>, screen: &Screen) -> Exit {
@@ -18,6 +18,9 @@ pub(crate) fn check(file: Option<&Path>, screen: &Screen) -> Exit {
         Ok(config) => config,
         Err(problem) => return refuse(screen, &problem),
     };
+    if let Err(problem) = limits::open_files() {
+        return refuse(screen, &problem);
+    }
     let tenants = setup::tenants(&config);
     let _mocks = match setup::start_mocks(&mut config) {
         Ok(mocks) => mocks,

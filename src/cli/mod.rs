@@ -9,6 +9,7 @@ mod dry_run;
 mod exit;
 mod forget;
 mod init;
+mod limits;
 mod logging;
 mod plan;
 mod progress;

@@ -28,7 +28,7 @@ use crate::cli::progress::{self, Ended};
 use crate::cli::screen::Screen;
 use crate::cli::signals::Signals;
 use crate::cli::watcher::{ReportEnded, RunEnded, Watcher};
-use crate::cli::{dry_run, refuse, setup, told, words};
+use crate::cli::{dry_run, limits, refuse, setup, told, words};
 
 /// How long saving positions may take after a signal.
 const GRACE: Duration = Duration::from_secs(4);
@@ -112,6 +112,9 @@ fn apart_as_planned(plan: &[Planned]) -> Result<(), Trouble> {
 }
 
 fn extract(mut config: Config, jobs: Vec<Job>, mode: ProgressMode, screen: &Screen) -> Exit {
+    if let Err(problem) = limits::open_files() {
+        return refuse(screen, &problem);
+    }
     let _mocks = match setup::start_mocks(&mut config) {
         Ok(mocks) => mocks,
         Err(problem) => return refuse(screen, &problem),

@@ -42,6 +42,9 @@ impl Prepared {
         all_tenants: bool,
     ) -> Result<Self, StartError> {
         supports(&config)?;
+        if seams.is_none() {
+            enough_open_files(&config)?;
+        }
         let is_inline = config.engine.threads == 0;
         let seams = match seams {
             Some(seams) => seams,
@@ -207,4 +210,28 @@ fn not_in_this_version(report: &ReportConfig) -> Vec<String> {
     asked
         .map(|(key, _)| format!("reports.{}.{key}: this version can't do that yet; remove the key", report.name))
         .collect()
+}
+
+/// Files that a process opens whatever it extracts: its streams, the store and its locks, what the runtime needs.
+const FILES_IN_ANY_CASE: u64 = 48;
+
+/// Files of one report under way: its part twice, its lock, its folder while names are made durable, scratch.
+const FILES_PER_REPORT: u64 = 6;
+
+/// Too few files would show in the middle of things, as calls that fail and parts that can't be opened.
+fn enough_open_files(config: &Config) -> Result<(), StartError> {
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let in_flight = |tenant: &Arc<TenantConfig>| tenant.max_in_flight.get() as u64;
+    let least = FILES_IN_ANY_CASE + config.tenants.iter().map(in_flight).max().unwrap_or(0) + FILES_PER_REPORT;
+    let all = FILES_IN_ANY_CASE
+        + config.tenants.iter().map(in_flight).sum::<u64>()
+        + config.reports.len() as u64 * FILES_PER_REPORT;
+    if most < least {
+        let why = format!("this process may have {most} open at once, and needs {least} or more; raise `ulimit -n`");
+        return Err(StartError::Machine { what: "open files".to_owned(), why });
+    }
+    if most < all {
+        tracing::warn!("this process may have {most} open files at once, and could need {all}; raise `ulimit -n`");
+    }
+    Ok(())
 }

@@ -205,10 +205,7 @@ impl Store for MemoryStore {
     }
 
     fn save_state(&self, key: &ExtractionKey, state: ReportState, message: Option<&str>) -> Result<(), StoreError> {
-        self.change("storing a state", key, |extraction| {
-            extraction.state = state;
-            extraction.message = message.map(str::to_owned);
-        })
+        self.change("storing a state", key, |extraction| extraction.stands(state, message))
     }
 
     fn save_delivery(&self, key: &ExtractionKey, delivery: &str, manifest: &str) -> Result<(), StoreError> {

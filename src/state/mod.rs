@@ -132,7 +132,7 @@ pub trait Store: Send + Sync {
     /// Everything before the position is durable. Queries of parts before the position's are forgotten.
     fn save_checkpoint(&self, key: &ExtractionKey, checkpoint: &Checkpoint) -> Result<(), StoreError>;
 
-    /// Where the extraction stands now, with a remark for people.
+    /// Where the extraction stands now, with a remark for people. One that is complete stays so.
     fn save_state(&self, key: &ExtractionKey, state: ReportState, message: Option<&str>) -> Result<(), StoreError>;
 
     /// The output is whole and about to be published; `delivery` tells how to finish that, `manifest` what is

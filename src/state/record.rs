@@ -149,6 +149,14 @@ impl StoredExtraction {
         self.checkpoint = Some(checkpoint.clone());
     }
 
+    /// It stands there now. What is delivered stays delivered, whatever a late word says.
+    pub(super) fn stands(&mut self, state: ReportState, message: Option<&str>) {
+        if self.state != ReportState::Complete {
+            self.state = state;
+            self.message = message.map(str::to_owned);
+        }
+    }
+
     /// It is delivered: what was needed to get there is of no more use.
     pub fn completed(&mut self, manifest: &str) {
         self.state = ReportState::Complete;

@@ -256,10 +256,7 @@ impl Store for SqliteStore {
     }
 
     fn save_state(&self, key: &ExtractionKey, state: ReportState, message: Option<&str>) -> Result<(), StoreError> {
-        self.alter("storing a state", key, |extraction| {
-            extraction.state = state;
-            extraction.message = message.map(str::to_owned);
-        })
+        self.alter("storing a state", key, |extraction| extraction.stands(state, message))
     }
 
     fn save_delivery(&self, key: &ExtractionKey, delivery: &str, manifest: &str) -> Result<(), StoreError> {

@@ -76,7 +76,9 @@ impl Ended {
 pub(crate) mod samples {
     use std::sync::Arc;
 
-    use cxtract::model::{CsvCounts, HttpCounts, OutputRecord, Park, ParkReason, QueryId, Reconciliation, Verdict};
+    use cxtract::model::{
+        CsvCounts, Failure, FailureClass, HttpCounts, OutputRecord, Park, ParkReason, QueryId, Reconciliation, Verdict,
+    };
 
     use super::*;
 
@@ -142,6 +144,8 @@ pub(crate) mod samples {
 
 #[cfg(test)]
 mod tests {
+    use cxtract::model::{Failure, FailureClass};
+
     use super::*;
 
     #[test]
