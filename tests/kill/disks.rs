@@ -155,9 +155,24 @@ fn d7_a_folder_that_can_not_be_written_fails_its_report_by_name_before_any_submi
 }
 
 #[test]
+fn d1_a_limit_on_the_size_of_files_parks_the_report_like_a_full_disk() {
+    let mock = MockTenant::builder().requests_per_second(f64::INFINITY).report("calls", MockReport::with_rows(20_000));
+    let place =
+        Place::new(mock).report_with("calls", "window: {from: 2024-01-01, to: 2024-01-31}\n    page_size: 1000");
+    // In blocks of 512 bytes: room for the state store, not for the output.
+    let mut limited = Running::start(place.command_after("ulimit -f 2000", &["run"]));
+    assert_eq!(limited.end(), Some(75), "{}", place.said());
+    assert!(place.said().contains("no room left"), "{}", place.said());
+    judge_folder(&place, "calls");
+    assert_eq!(place.run(&[]), 0, "{}", place.said());
+    judge_end(&place);
+    assert_eq!(n_queries(&place, "calls"), 1);
+}
+
+#[test]
 fn d7_with_too_few_open_files_nothing_is_submitted_or_everything_is_delivered() {
-    let (mut refused, mut breaches) = (0, Vec::new());
-    for n_files in (6..=40).step_by(2) {
+    let (mut refused, mut n_delivered, mut breaches) = (0, 0, Vec::new());
+    for n_files in [6, 7, 8, 10, 12, 16, 20, 24, 32, 40, 48, 52, 55, 56, 57, 60, 64, 80] {
         let mock = MockTenant::builder().requests_per_second(f64::INFINITY).report("calls", MockReport::with_rows(100));
         let place = Place::new(mock).report("calls", "");
         let limited = place.command_after(&format!("ulimit -n {n_files}"), &["run", "--progress", "json"]);
@@ -169,6 +184,7 @@ fn d7_with_too_few_open_files_nothing_is_submitted_or_everything_is_delivered() 
         judge_folder(&place, "calls");
         if code == Some(0) {
             judge_end(&place);
+            n_delivered += 1;
             continue;
         }
         refused += 1;
@@ -180,6 +196,6 @@ fn d7_with_too_few_open_files_nothing_is_submitted_or_everything_is_delivered() 
         assert_eq!(place.run(&[]), 0, "{}", place.said());
         judge_end(&place);
     }
-    assert!(refused > 2, "the limit was never felt");
+    assert!(refused > 2 && n_delivered > 2, "{refused} refused, {n_delivered} delivered");
     assert!(breaches.is_empty(), "{}", breaches.join("\n"));
 }

@@ -11,6 +11,7 @@ mod disks;
 #[cfg(feature = "failpoints")]
 mod finishing;
 mod judge;
+mod memory;
 mod place;
 mod random;
 mod runs;

@@ -197,6 +197,12 @@ impl Running {
         Self(command.spawn().unwrap())
     }
 
+    /// How much memory it has resident now.
+    pub fn resident_kib(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok())
+    }
+
     /// Whether and how it has ended by itself.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().unwrap()
