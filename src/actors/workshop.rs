@@ -29,8 +29,8 @@ use crate::actors::{
 use crate::config::{Config, ReportConfig};
 use crate::delivery::Scratch;
 use crate::model::{
-    Disk, Ending, ExtractionId, Failure, FailureClass, MachineClock, Progress, ReportName, ReportState, TenantName,
-    WallClock, Window,
+    Disk, Ending, ExtractionId, Failure, FailureClass, MachineClock, Progress, ReportName, TenantName, WallClock,
+    Window,
 };
 use crate::sink::{
     Accounted, Backstage, FileSink, OutputNames, Sink, SinkError, StdoutSink, preflight, refuse_links_between,
@@ -132,10 +132,25 @@ impl Workshop {
             let message = format!("{name}: there is no report of that name in the configuration");
             return Err(Failure::new(FailureClass::Local, message));
         };
-        let (cancel, _) = watch::channel(false);
-        let (pause, _) = watch::channel(false);
+        Ok(Running { askers: vec![asker], ..self.queued(id, order, report) })
+    }
+
+    /// The books' entry for the window that follows on one which has ended.
+    pub fn successor(&self, ended: Running, id: ExtractionId) -> Running {
+        Running {
+            claim: ended.claim,
+            rest: ended.rest,
+            query_permits: ended.query_permits,
+            pause: ended.pause,
+            askers: ended.askers,
+            leavers: ended.leavers,
+            ..self.queued(id, ended.order, ended.report)
+        }
+    }
+
+    fn queued(&self, id: ExtractionId, order: Extract, report: Arc<ReportConfig>) -> Running {
         let now = self.seams.clock.now();
-        Ok(Running {
+        Running {
             id,
             order,
             claim: None,
@@ -147,57 +162,14 @@ impl Workshop {
             account: Account::beginning(now),
             tally: Arc::default(),
             trace: Arc::default(),
-            cancel,
-            pause,
+            cancel: watch::channel(false).0,
+            pause: watch::channel(false).0,
             stages: None,
             after: None,
-            progress: Progress {
-                extraction: id,
-                report: report.name.clone(),
-                tenant: report.tenant.clone(),
-                state: ReportState::Queued,
-                n_pages: 0,
-                n_pages_expected: None,
-                n_rows: 0,
-                n_bytes: 0,
-                waiting: None,
-                message: None,
-                at: now,
-            },
+            progress: Progress::queued(id, report.name.clone(), report.tenant.clone(), now),
             report,
-            askers: vec![asker],
+            askers: Vec::new(),
             leavers: Vec::new(),
-        })
-    }
-
-    /// The books' entry for the window that follows on one which has ended.
-    pub fn successor(&self, ended: Running, id: ExtractionId) -> Running {
-        let (cancel, _) = watch::channel(false);
-        let now = self.seams.clock.now();
-        let progress = Progress {
-            extraction: id,
-            state: ReportState::Queued,
-            n_pages: 0,
-            n_pages_expected: None,
-            n_rows: 0,
-            n_bytes: 0,
-            message: None,
-            at: now,
-            ..ended.progress
-        };
-        Running {
-            id,
-            task: None,
-            own_lane: Arc::default(),
-            n_rebuilt: 0,
-            account: Account::beginning(now),
-            tally: Arc::default(),
-            trace: Arc::default(),
-            cancel,
-            stages: None,
-            after: None,
-            progress,
-            ..ended
         }
     }
 

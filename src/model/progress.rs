@@ -104,6 +104,25 @@ pub struct Progress {
     pub at: Timestamp,
 }
 
+impl Progress {
+    /// An extraction of which nothing has been done.
+    pub fn queued(extraction: ExtractionId, report: ReportName, tenant: TenantName, at: Timestamp) -> Self {
+        Self {
+            extraction,
+            report,
+            tenant,
+            state: ReportState::Queued,
+            n_pages: 0,
+            n_pages_expected: None,
+            n_rows: 0,
+            n_bytes: 0,
+            waiting: None,
+            message: None,
+            at,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

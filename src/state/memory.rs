@@ -8,14 +8,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::model::{QueryId, ReportName, ReportState, TenantName, Timestamp, WallClock};
+use crate::model::{ReportName, TenantName, Timestamp, WallClock};
 use crate::policy::gate::PaceLog;
 
 use super::pace::Kept;
-use super::{
-    Begun, Checkpoint, Claim, Complaint, ExtractionKey, Store, StoreError, StoredExtraction, TenantWait, Turn,
-    TurnAsked,
-};
+use super::{Begun, Claim, Complaint, ExtractionKey, Store, StoreError, StoredExtraction, TenantWait, Turn, TurnAsked};
 
 /// What goes wrong at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,21 +92,6 @@ impl MemoryStore {
         }
     }
 
-    fn change(
-        &self,
-        doing: &str,
-        key: &ExtractionKey,
-        act: impl FnOnce(&mut StoredExtraction),
-    ) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        self.call(doing, |inner| {
-            let extraction = inner.extractions.get_mut(key).ok_or_else(|| unknown(doing))?;
-            act(extraction);
-            extraction.updated_at = now;
-            Ok(())
-        })?
-    }
-
     fn sorted(&self, doing: &str, of: impl Fn(&ExtractionKey) -> bool) -> Result<Vec<StoredExtraction>, StoreError> {
         let wanted = |inner: &mut Inner| inner.extractions.values().filter(|known| of(&known.key)).cloned().collect();
         let mut all: Vec<_> = self.call(doing, wanted)?;
@@ -158,61 +140,19 @@ impl Store for MemoryStore {
         self.call("storing a beginning", |inner| drop(inner.extractions.insert(key.clone(), fresh)))
     }
 
-    fn take_up(&self, key: &ExtractionKey) -> Result<StoredExtraction, StoreError> {
-        let doing = "taking an extraction up again";
+    fn alter(
+        &self,
+        doing: &str,
+        key: &ExtractionKey,
+        act: &mut dyn FnMut(&mut StoredExtraction),
+    ) -> Result<StoredExtraction, StoreError> {
         let now = self.clock.now();
         self.call(doing, |inner| {
             let extraction = inner.extractions.get_mut(key).ok_or_else(|| unknown(doing))?;
-            extraction.taken_up();
+            act(extraction);
             extraction.updated_at = now;
             Ok(extraction.clone())
         })?
-    }
-
-    fn begin_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError> {
-        self.change("announcing a submission", key, |extraction| {
-            extraction.submissions.insert(part);
-        })
-    }
-
-    fn drop_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError> {
-        self.change("dropping a submission", key, |extraction| {
-            extraction.submissions.remove(&part);
-        })
-    }
-
-    fn save_query(
-        &self,
-        key: &ExtractionKey,
-        part: u32,
-        query: &QueryId,
-        submitted_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.change("storing a query", key, |extraction| extraction.submitted(part, query, submitted_at))
-    }
-
-    fn drop_expired_query(
-        &self,
-        key: &ExtractionKey,
-        part: u32,
-        checkpoint: Option<&Checkpoint>,
-    ) -> Result<(), StoreError> {
-        self.change("dropping an expired query", key, |extraction| extraction.expired(part, checkpoint))
-    }
-
-    fn save_checkpoint(&self, key: &ExtractionKey, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        self.change("storing a position", key, |extraction| extraction.reached(checkpoint))
-    }
-
-    fn save_state(&self, key: &ExtractionKey, state: ReportState, message: Option<&str>) -> Result<(), StoreError> {
-        self.change("storing a state", key, |extraction| extraction.stands(state, message))
-    }
-
-    fn save_delivery(&self, key: &ExtractionKey, delivery: &str, manifest: &str) -> Result<(), StoreError> {
-        self.change("storing a delivery", key, |extraction| {
-            extraction.delivery = Some(delivery.to_owned());
-            extraction.manifest = Some(manifest.to_owned());
-        })
     }
 
     fn complete(&self, key: &ExtractionKey, manifest: &str, watermark: Option<Timestamp>) -> Result<(), StoreError> {
@@ -264,8 +204,8 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{PageNumber, Position, Window};
-    use crate::state::{Origin, StoredQuery};
+    use crate::model::{PageNumber, Position, QueryId, ReportState, Window};
+    use crate::state::{Checkpoint, Origin, StoredQuery};
 
     use super::*;
 

@@ -101,16 +101,32 @@ pub trait Store: Send + Sync {
     /// An extraction begins, in place of whatever was stored under its key.
     fn begin(&self, key: &ExtractionKey, begun: &Begun) -> Result<(), StoreError>;
 
+    /// Changes what is known of an extraction, all or nothing; what is known then.
+    fn alter(
+        &self,
+        doing: &str,
+        key: &ExtractionKey,
+        act: &mut dyn FnMut(&mut StoredExtraction),
+    ) -> Result<StoredExtraction, StoreError>;
+
     /// A later run goes on with an extraction: counts that, if there is something to go on from, and answers with what
     /// is known of it.
-    fn take_up(&self, key: &ExtractionKey) -> Result<StoredExtraction, StoreError>;
+    fn take_up(&self, key: &ExtractionKey) -> Result<StoredExtraction, StoreError> {
+        self.alter("taking an extraction up again", key, &mut StoredExtraction::taken_up)
+    }
 
     /// A query is about to be submitted for that part (0 without a split). Until one of the next two calls, nobody
     /// knows whether the tenant has it.
-    fn begin_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError>;
+    fn begin_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError> {
+        let mut begin = |extraction: &mut StoredExtraction| extraction.submissions.extend([part]);
+        self.alter("announcing a submission", key, &mut begin).map(drop)
+    }
 
     /// The tenant has certainly not taken the submission.
-    fn drop_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError>;
+    fn drop_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError> {
+        let mut forget = |extraction: &mut StoredExtraction| extraction.submissions.retain(|other| *other != part);
+        self.alter("dropping a submission", key, &mut forget).map(drop)
+    }
 
     /// A query was accepted for that part of the extraction, in place of any earlier one.
     fn save_query(
@@ -119,7 +135,9 @@ pub trait Store: Send + Sync {
         part: u32,
         query: &QueryId,
         submitted_at: Timestamp,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), StoreError> {
+        self.alter("storing a query", key, &mut |extraction| extraction.submitted(part, query, submitted_at)).map(drop)
+    }
 
     /// The query of a part has expired: forgets it, goes back to `checkpoint`, and counts the loss.
     fn drop_expired_query(
@@ -127,17 +145,25 @@ pub trait Store: Send + Sync {
         key: &ExtractionKey,
         part: u32,
         checkpoint: Option<&Checkpoint>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<(), StoreError> {
+        self.alter("dropping an expired query", key, &mut |extraction| extraction.expired(part, checkpoint)).map(drop)
+    }
 
     /// Everything before the position is durable. Queries of parts before the position's are forgotten.
-    fn save_checkpoint(&self, key: &ExtractionKey, checkpoint: &Checkpoint) -> Result<(), StoreError>;
+    fn save_checkpoint(&self, key: &ExtractionKey, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        self.alter("storing a position", key, &mut |extraction| extraction.reached(checkpoint)).map(drop)
+    }
 
     /// Where the extraction stands now, with a remark for people. One that is complete stays so.
-    fn save_state(&self, key: &ExtractionKey, state: ReportState, message: Option<&str>) -> Result<(), StoreError>;
+    fn save_state(&self, key: &ExtractionKey, state: ReportState, message: Option<&str>) -> Result<(), StoreError> {
+        self.alter("storing a state", key, &mut |extraction| extraction.stands(state, message)).map(drop)
+    }
 
     /// The output is whole and about to be published; `delivery` tells how to finish that, `manifest` what is
     /// published.
-    fn save_delivery(&self, key: &ExtractionKey, delivery: &str, manifest: &str) -> Result<(), StoreError>;
+    fn save_delivery(&self, key: &ExtractionKey, delivery: &str, manifest: &str) -> Result<(), StoreError> {
+        self.alter("storing a delivery", key, &mut |extraction| extraction.delivering(delivery, manifest)).map(drop)
+    }
 
     /// The extraction is delivered: only its manifest stays of it. Where a watermark is given, it becomes the
     /// report's, unless that is further already.

@@ -157,6 +157,12 @@ impl StoredExtraction {
         }
     }
 
+    /// It is about to be delivered.
+    pub(super) fn delivering(&mut self, delivery: &str, manifest: &str) {
+        self.delivery = Some(delivery.to_owned());
+        self.manifest = Some(manifest.to_owned());
+    }
+
     /// It is delivered: what was needed to get there is of no more use.
     pub fn completed(&mut self, manifest: &str) {
         self.state = ReportState::Complete;

@@ -18,12 +18,9 @@ use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use crate::model::{QueryId, ReportName, ReportState, TenantName, Timestamp, WallClock};
+use crate::model::{ReportName, TenantName, Timestamp, WallClock};
 
-use super::{
-    Begun, Checkpoint, Claim, Complaint, ExtractionKey, Store, StoreError, StoredExtraction, TenantWait, Turn,
-    TurnAsked,
-};
+use super::{Begun, Claim, Complaint, ExtractionKey, Store, StoreError, StoredExtraction, TenantWait, Turn, TurnAsked};
 use pace::PaceFile;
 use trouble::Trouble;
 
@@ -109,19 +106,6 @@ impl SqliteStore {
             rows::update(transaction, number, &queries, &extraction)?;
             Ok(extraction)
         })
-    }
-
-    fn alter(
-        &self,
-        doing: &str,
-        key: &ExtractionKey,
-        act: impl FnOnce(&mut StoredExtraction),
-    ) -> Result<(), StoreError> {
-        self.change(doing, key, |_, extraction| {
-            act(extraction);
-            Ok(())
-        })
-        .map(drop)
     }
 }
 
@@ -213,56 +197,15 @@ impl Store for SqliteStore {
         self.write("storing a beginning", |db| rows::replace(db, &fresh))
     }
 
-    fn take_up(&self, key: &ExtractionKey) -> Result<StoredExtraction, StoreError> {
-        self.change("taking an extraction up again", key, |_, extraction| {
-            extraction.taken_up();
+    fn alter(
+        &self,
+        doing: &str,
+        key: &ExtractionKey,
+        act: &mut dyn FnMut(&mut StoredExtraction),
+    ) -> Result<StoredExtraction, StoreError> {
+        self.change(doing, key, |_, extraction| {
+            act(extraction);
             Ok(())
-        })
-    }
-
-    fn begin_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError> {
-        self.alter("announcing a submission", key, |extraction| {
-            extraction.submissions.insert(part);
-        })
-    }
-
-    fn drop_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError> {
-        self.alter("dropping a submission", key, |extraction| {
-            extraction.submissions.remove(&part);
-        })
-    }
-
-    fn save_query(
-        &self,
-        key: &ExtractionKey,
-        part: u32,
-        query: &QueryId,
-        submitted_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.alter("storing a query", key, |extraction| extraction.submitted(part, query, submitted_at))
-    }
-
-    fn drop_expired_query(
-        &self,
-        key: &ExtractionKey,
-        part: u32,
-        checkpoint: Option<&Checkpoint>,
-    ) -> Result<(), StoreError> {
-        self.alter("dropping an expired query", key, |extraction| extraction.expired(part, checkpoint))
-    }
-
-    fn save_checkpoint(&self, key: &ExtractionKey, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        self.alter("storing a position", key, |extraction| extraction.reached(checkpoint))
-    }
-
-    fn save_state(&self, key: &ExtractionKey, state: ReportState, message: Option<&str>) -> Result<(), StoreError> {
-        self.alter("storing a state", key, |extraction| extraction.stands(state, message))
-    }
-
-    fn save_delivery(&self, key: &ExtractionKey, delivery: &str, manifest: &str) -> Result<(), StoreError> {
-        self.alter("storing a delivery", key, |extraction| {
-            extraction.delivery = Some(delivery.to_owned());
-            extraction.manifest = Some(manifest.to_owned());
         })
     }
 

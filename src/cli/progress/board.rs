@@ -123,19 +123,8 @@ pub(crate) mod samples {
     pub(crate) const NOW: Timestamp = Timestamp(1_706_706_030_000); // 2024-01-31T13:00:30Z
 
     pub(crate) fn progress(report: &str, state: ReportState) -> Progress {
-        Progress {
-            extraction: ExtractionId(1),
-            report: ReportName::new(report),
-            tenant: TenantName::new("acme"),
-            state,
-            n_pages: 0,
-            n_pages_expected: None,
-            n_rows: 0,
-            n_bytes: 0,
-            waiting: None,
-            message: None,
-            at: NOW,
-        }
+        let queued = Progress::queued(ExtractionId(1), ReportName::new(report), TenantName::new("acme"), NOW);
+        Progress { state, ..queued }
     }
 
     pub(crate) fn waiting(report: &str, reason: WaitReason, seconds: u64) -> Progress {
