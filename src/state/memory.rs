@@ -142,7 +142,7 @@ impl Store for MemoryStore {
 
     fn alter(
         &self,
-        doing: &str,
+        doing: &'static str,
         key: &ExtractionKey,
         act: &mut dyn FnMut(&mut StoredExtraction),
     ) -> Result<StoredExtraction, StoreError> {

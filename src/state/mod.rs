@@ -104,7 +104,7 @@ pub trait Store: Send + Sync {
     /// Changes what is known of an extraction, all or nothing; what is known then.
     fn alter(
         &self,
-        doing: &str,
+        doing: &'static str,
         key: &ExtractionKey,
         act: &mut dyn FnMut(&mut StoredExtraction),
     ) -> Result<StoredExtraction, StoreError>;

@@ -199,7 +199,7 @@ impl Store for SqliteStore {
 
     fn alter(
         &self,
-        doing: &str,
+        doing: &'static str,
         key: &ExtractionKey,
         act: &mut dyn FnMut(&mut StoredExtraction),
     ) -> Result<StoredExtraction, StoreError> {

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cxtract::delivery::{DiskFault, SimDisk};
-use cxtract::model::{Disk, DiskFile, FileFacts, OpenMode, QueryId, ReportName, ReportState, TenantName, Timestamp};
+use cxtract::model::{Disk, DiskFile, FileFacts, OpenMode, ReportName, TenantName, Timestamp};
 use cxtract::state::{
-    Begun, Checkpoint, Claim, Complaint, ExtractionKey, MemoryStore, Store, StoreError, StoreFault, StoredExtraction,
-    TenantWait, Turn, TurnAsked,
+    Begun, Claim, Complaint, ExtractionKey, MemoryStore, Store, StoreError, StoreFault, StoredExtraction, TenantWait,
+    Turn, TurnAsked,
 };
 use parking_lot::Mutex;
 
@@ -211,41 +211,13 @@ impl Store for Machine {
         self.on_store("begin", |store| store.begin(key, begun))
     }
 
-    fn take_up(&self, key: &ExtractionKey) -> Result<StoredExtraction, StoreError> {
-        self.on_store("take_up", |store| store.take_up(key))
-    }
-
-    fn begin_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError> {
-        self.on_store("begin_submission", |store| store.begin_submission(key, part))
-    }
-
-    fn drop_submission(&self, key: &ExtractionKey, part: u32) -> Result<(), StoreError> {
-        self.on_store("drop_submission", |store| store.drop_submission(key, part))
-    }
-
-    fn save_query(&self, key: &ExtractionKey, part: u32, query: &QueryId, at: Timestamp) -> Result<(), StoreError> {
-        self.on_store("save_query", |store| store.save_query(key, part, query, at))
-    }
-
-    fn drop_expired_query(
+    fn alter(
         &self,
+        doing: &'static str,
         key: &ExtractionKey,
-        part: u32,
-        checkpoint: Option<&Checkpoint>,
-    ) -> Result<(), StoreError> {
-        self.on_store("drop_expired_query", |store| store.drop_expired_query(key, part, checkpoint))
-    }
-
-    fn save_checkpoint(&self, key: &ExtractionKey, checkpoint: &Checkpoint) -> Result<(), StoreError> {
-        self.on_store("save_checkpoint", |store| store.save_checkpoint(key, checkpoint))
-    }
-
-    fn save_state(&self, key: &ExtractionKey, state: ReportState, message: Option<&str>) -> Result<(), StoreError> {
-        self.on_store("save_state", |store| store.save_state(key, state, message))
-    }
-
-    fn save_delivery(&self, key: &ExtractionKey, delivery: &str, manifest: &str) -> Result<(), StoreError> {
-        self.on_store("save_delivery", |store| store.save_delivery(key, delivery, manifest))
+        act: &mut dyn FnMut(&mut StoredExtraction),
+    ) -> Result<StoredExtraction, StoreError> {
+        self.on_store(doing, |store| store.alter(doing, key, act))
     }
 
     fn complete(&self, key: &ExtractionKey, manifest: &str, watermark: Option<Timestamp>) -> Result<(), StoreError> {
