@@ -12,7 +12,7 @@ use actix::{Addr, Recipient};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use crate::actors::context::{HttpTally, QueryPermits, Trace};
+use crate::actors::context::{HttpTally, Opening, QueryPermits, Trace};
 use crate::actors::poller::PollerActor;
 use crate::actors::reconcile::Account;
 use crate::actors::writer::WriterActor;
@@ -37,6 +37,8 @@ pub struct Running {
     pub report: Arc<ReportConfig>,
     /// Keeps other processes away from the report.
     pub claim: Option<Claim>,
+    /// Holds new submissions to the tenant back until it is known whether this report has queries there.
+    pub opening: Option<Opening>,
     /// The window that is extracted now; none until it is found out.
     pub task: Option<Task>,
     /// The windows that follow.

@@ -36,6 +36,9 @@ pub struct TenantLink {
     pub retry: RetrySettings,
     /// Queries that may still be opened.
     pub queries: Arc<Semaphore>,
+    /// Reports of which it is not known yet whether they have queries open from an earlier run. These take their places
+    /// before anything new is submitted.
+    pub n_opening: watch::Sender<u32>,
     /// Whether it has ever answered in this run. A tenant that was reached and is not any more has an outage;
     /// one that never was is more likely a wrong address.
     pub reached: AtomicBool,
@@ -51,11 +54,33 @@ impl TenantLink {
         &self.config.name
     }
 
+    /// Resolves when no report is being opened.
+    pub async fn all_opened(&self) {
+        let _ = self.n_opening.subscribe().wait_for(|n| *n == 0).await;
+    }
+
     /// A client for the calling arbiter.
     pub fn client(&self) -> TenantClient {
         let http = HttpClient::new(self.transport.clone(), self.dial.clone());
         let token_http = HttpClient::new(self.token_transport.clone(), self.dial.clone());
         TenantClient::new(http, token_http, self.settings.clone())
+    }
+}
+
+/// A report that is being opened; over when dropped.
+pub struct Opening(Arc<TenantLink>);
+
+impl Opening {
+    /// Of a report of that tenant.
+    pub fn new(link: Arc<TenantLink>) -> Self {
+        link.n_opening.send_modify(|n| *n += 1);
+        Self(link)
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.n_opening.send_modify(|n| *n -= 1);
     }
 }
 

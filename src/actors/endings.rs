@@ -17,6 +17,18 @@ pub fn of_sink(report: &ReportName, error: &SinkError) -> Ending {
     }
 }
 
+/// The same for a file, which lies on this machine: what was durable before still is, and a later run goes on from it,
+/// or finishes what was begun.
+pub fn of_file(report: &ReportName, error: &SinkError) -> Ending {
+    match error {
+        SinkError::Failed { .. } => {
+            let message = format!("{report}: {error}; look after the disk, then run again");
+            Ending::Parked(Park { reason: ParkReason::DiskFailed, message, until: None })
+        }
+        other => of_sink(report, other),
+    }
+}
+
 /// The end of a report whose progress can't be stored. Nothing is lost: a later run goes on from what was.
 pub fn of_store(report: &ReportName, error: &StoreError) -> Ending {
     match error {

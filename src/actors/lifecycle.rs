@@ -72,6 +72,9 @@ impl SupervisorActor {
         let mut books = self.books.lock();
         let Some(running) = books.by_id(id) else { return };
         running.task = Some(task);
+        self.workshop.take_places(running, stored);
+        // Whoever wants to submit may do so now: this one's queries of earlier runs have their places.
+        running.opening = None;
         match self.workshop.account(running, stored) {
             Ok(account) => running.account = account,
             Err(ending) => {
@@ -187,7 +190,6 @@ impl SupervisorActor {
             stages.journal.retire();
         }
         running.cancel.send_replace(true);
-        running.query_permits.lock().remove(&part);
         if !self.workshop.can_start_again(running) {
             let message =
                 format!("{}: its query expired, and what went down a stream can't be taken back", report.name);
@@ -243,7 +245,8 @@ impl SupervisorActor {
         }
         let progress = running.progress.clone();
         books.ended.insert(running.report.name.clone(), progress.clone());
-        if matches!(ending, Ending::Parked(_) | Ending::Failed(_)) {
+        if let Some(state) = stored_as(&ending, running.stages.is_some()) {
+            running.progress.state = state;
             self.workshop.store_state(&running);
         }
         let is_good = matches!(ending, Ending::Complete(_) | Ending::Skipped(_));
@@ -277,6 +280,20 @@ impl SupervisorActor {
         if running.is_empty() {
             self.workshop.close();
         }
+    }
+}
+
+/// What is stored of an ending that is no delivery, which the writer has stored itself. What this machine or its
+/// configuration is at fault for, and a reader that went away, cost nothing of what was extracted: the next run goes on.
+fn stored_as(ending: &Ending, was_under_way: bool) -> Option<ReportState> {
+    match ending {
+        Ending::Complete(_) => None,
+        Ending::Skipped(_) => was_under_way.then_some(ReportState::Parked),
+        Ending::Parked(_) => Some(ReportState::Parked),
+        Ending::Failed(failure) => Some(match failure.class {
+            FailureClass::Local | FailureClass::Config => ReportState::Parked,
+            _ => ReportState::Failed,
+        }),
     }
 }
 

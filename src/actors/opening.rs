@@ -122,7 +122,7 @@ async fn redo(shop: &Workshop, report: &ReportConfig, delivery: &str) -> Result<
     let redone: Result<Result<(), SinkError>, _> = shop.files.run(move || publication.redo(&*disk)).await;
     match redone {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(endings::of_sink(&report.name, &error)),
+        Ok(Err(error)) => Err(endings::of_file(&report.name, &error)),
         Err(dead) => Err(failed(report, FailureClass::Internal, &dead.to_string())),
     }
 }

@@ -103,6 +103,8 @@ pub struct Output {
     byte_order_mark: bool,
     trace: Arc<Trace>,
     keeper: Keeper,
+    /// The end of the last page that is in the output whole, where it is not durable yet.
+    last_whole: Option<Landmark>,
 }
 
 impl Output {
@@ -131,6 +133,7 @@ impl Output {
             byte_order_mark,
             trace,
             keeper,
+            last_whole: None,
         }
     }
 
@@ -193,6 +196,7 @@ impl Output {
         self.assembly = assembly;
         self.uncommitted_bytes += n_body;
         self.uncommitted_pages += 1;
+        self.last_whole = Some(self.landmark());
         if self.is_commit_due(now) {
             self.commit_later(now);
         }
@@ -239,6 +243,7 @@ impl Output {
         self.sink.commit_later(&position, then);
         self.uncommitted_bytes = 0;
         self.uncommitted_pages = 0;
+        self.last_whole = None;
         self.committed_at = Some(now);
     }
 
@@ -293,6 +298,21 @@ impl Output {
     /// The sink's.
     pub fn finish(&mut self, manifest: &Manifest) -> Result<(), SinkError> {
         self.sink.finish(manifest)
+    }
+
+    /// Gives the output up after an error. Where there was no room for more, the pages before are made durable: a later
+    /// run, with room, goes on behind them.
+    pub fn give_up(&mut self, error: &SinkError) {
+        // A host's sink keeps no account of where it stands, and is asked for nothing more after its error.
+        let is_ours = self.own_mark.is_none();
+        let last_whole = self.last_whole.take().filter(|_| is_ours && matches!(error, SinkError::Full { .. }));
+        if let Some(landmark) = last_whole {
+            let cut_back = self.sink.begin(Some(&landmark.position));
+            if cut_back.and_then(|()| self.sink.commit(&landmark.position)).is_ok() {
+                (self.keeper)(landmark)(Ok(()));
+            }
+        }
+        self.sink.abort();
     }
 
     /// Gives the output up, for now or for good.

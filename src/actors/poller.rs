@@ -179,6 +179,9 @@ async fn open(parts: &PollerParts, client: &TenantClient, part: u32) -> Option<R
     // A predecessor that died may have left the right behind.
     let has_permit = context.query_permits.lock().contains_key(&part);
     if !has_permit {
+        if !parts.stored.queries.contains_key(&part) {
+            until_cancelled(context, context.tenant.all_opened()).await?;
+        }
         let permit = until_cancelled(context, context.tenant.queries.clone().acquire_owned()).await?;
         context.query_permits.lock().extend(permit.ok().map(|permit| (part, permit)));
     }
@@ -186,9 +189,13 @@ async fn open(parts: &PollerParts, client: &TenantClient, part: u32) -> Option<R
         return Some(Ok((stored.id.clone(), false)));
     }
     if parts.stored.submissions.contains(&part) {
-        let message = "an earlier run ended between submitting a query and storing its id; a query without an owner \
-                       may be left at the tenant";
-        context.tell(ExtractionStep::Remark(message.to_owned()));
+        let window = context.windows[part as usize];
+        let message = format!(
+            "an earlier run ended between submitting the query from {} to {} and storing its id; a possible orphan, a \
+             query without an owner, may be left at the tenant",
+            window.from, window.to
+        );
+        context.tell(ExtractionStep::Remark(message));
     }
     submit(parts, client, part).await.transpose().map(|query| query.map(|query| (query, true)))
 }
@@ -236,7 +243,8 @@ async fn submit(parts: &PollerParts, client: &TenantClient, part: u32) -> Result
         if fault.may_have_acted() {
             n_unknown += 1;
             let message = format!(
-                "the outcome of a submission is unknown ({}); a query without an owner may be left at the tenant",
+                "the outcome of a submission is unknown ({}); a possible orphan, a query without an owner, may be left at \
+                 the tenant",
                 fault.message
             );
             context.tell(ExtractionStep::Remark(message));

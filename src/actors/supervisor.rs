@@ -216,10 +216,10 @@ impl Handler<ExtractionMoved> for SupervisorActor {
     type Result = ();
 
     fn handle(&mut self, news: ExtractionMoved, ctx: &mut Self::Context) {
-        if let ExtractionStep::Remark(remark) = &news.step {
-            tracing::warn!("{remark}");
-        }
         self.with_running(news.extraction, ctx, |running, workshop| {
+            if let ExtractionStep::Remark(remark) = &news.step {
+                tracing::warn!("{} of {}: {remark}", running.report.name, running.report.tenant);
+            }
             let before = running.progress.state;
             running.step(news.step, &workshop.seams.clock);
             if running.progress.state != before {

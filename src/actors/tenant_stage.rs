@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures::future::LocalBoxFuture;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::actors::auth::{AuthActor, AuthLines, AuthParts, Throttled, TokenEndpoint};
 use crate::actors::breaker::{BreakerParts, CircuitBreakerActor};
@@ -105,6 +105,7 @@ impl TenantStage {
             gate: admit.clone(),
             retry: retry_settings(config),
             queries: Arc::new(Semaphore::new(config.max_queries.get())),
+            n_opening: watch::channel(0).0,
             reached: AtomicBool::new(false),
             n_tokens: Arc::default(),
             n_breaker_opens: Arc::default(),

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
 use crate::actors::books::{Asker, Running, Stages};
-use crate::actors::context::{HttpTally, QueryPermits, Trace};
+use crate::actors::context::{HttpTally, Opening, QueryPermits, Trace};
 use crate::actors::memo::Memo;
 use crate::actors::opening::unreadable;
 use crate::actors::output::Landmark;
@@ -132,7 +132,8 @@ impl Workshop {
             let message = format!("{name}: there is no report of that name in the configuration");
             return Err(Failure::new(FailureClass::Local, message));
         };
-        Ok(Running { askers: vec![asker], ..self.queued(id, order, report) })
+        let opening = self.link(&report.tenant).map(Opening::new);
+        Ok(Running { askers: vec![asker], opening, ..self.queued(id, order, report) })
     }
 
     /// The books' entry for the window that follows on one which has ended.
@@ -154,6 +155,7 @@ impl Workshop {
             id,
             order,
             claim: None,
+            opening: None,
             task: None,
             rest: VecDeque::new(),
             query_permits: QueryPermits::default(),
@@ -170,6 +172,16 @@ impl Workshop {
             report,
             askers: Vec::new(),
             leavers: Vec::new(),
+        }
+    }
+
+    /// Takes places for the queries that an earlier run has left open, in the order of the parts, as far as there are any.
+    pub fn take_places(&self, running: &Running, stored: &StoredExtraction) {
+        let Some(link) = self.link(&running.report.tenant) else { return };
+        let mut permits = running.query_permits.lock();
+        for part in stored.queries.keys() {
+            let Ok(permit) = link.queries.clone().try_acquire_owned() else { return };
+            permits.insert(*part, permit);
         }
     }
 
@@ -240,6 +252,7 @@ impl Workshop {
         let from = from.map_err(|why| unreadable(&report, "its position", &why))?;
         let (sink, lane) = self.sink(&report, window, &order.own_lane).map_err(Ending::Failed)?;
         let journal = Journal::new(self.seams.store.clone(), order.task.key.clone());
+        place_for_head(&order.query_permits, stored.checkpoint.as_ref().map_or(0, |from| from.position.part));
         let nth = self.n_built.fetch_add(1, Ordering::Relaxed);
         let context = Arc::new(ExtractionContext {
             id: order.id,
@@ -275,6 +288,8 @@ impl Workshop {
             account: order.account,
             from,
             keeps_positions: !self.is_stream(&context.report),
+            is_file: Destination::of(&context.report, self.sinks.contains_key(&context.report.name))
+                == Destination::File,
         };
         let writer = WriterActor::new(writer_parts, sink, self.notice(Stage::Writer(order.id))).start();
         ready.connect(writer.clone().recipient());
@@ -411,6 +426,17 @@ impl Workshop {
             })?,
         };
         Ok(own_lane.get_or_init(|| lane).clone())
+    }
+}
+
+/// The part that is read first is served first: where a predecessor had gone on to later ones, one of their places is
+/// its own again. It could wait for ever for what its own successor holds.
+fn place_for_head(permits: &QueryPermits, head: u32) {
+    let mut permits = permits.lock();
+    if !permits.contains_key(&head)
+        && let Some((_, permit)) = permits.pop_last()
+    {
+        permits.insert(head, permit);
     }
 }
 

@@ -52,6 +52,8 @@ pub struct WriterParts {
     pub from: Option<(Landmark, PartsRead)>,
     /// Whether a later run can go on from a position: not from one in a stream.
     pub keeps_positions: bool,
+    /// Whether it is a file of ours, and no host's sink.
+    pub is_file: bool,
 }
 
 /// The parts that are in the output whole, and where the present one began.
@@ -152,7 +154,7 @@ impl WriterActor {
             match &done {
                 Ok(_) => *place.lock() = Some(output),
                 // Nothing but this follows an error, also where more pages are queued already.
-                Err(_) => output.abort(),
+                Err(error) => output.give_up(error),
             }
             Some(done)
         });

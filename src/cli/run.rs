@@ -263,11 +263,19 @@ fn end_of(planned: &Planned, window: Option<Window>, ending: Ending, took: Durat
         Some(window) if planned.turns.len() > 1 => format!("{} ({})", report.name, planned.shown(&window)),
         _ => report.name.to_string(),
     };
-    let (mut file, mut took) = (None, took);
-    if let Ending::Complete(manifest) = &ending {
-        // Time spent waiting for its turn says nothing of this report.
-        took = took.min(manifest.finished_at.since(manifest.started_at));
-        file = report.output_file(&manifest.window);
+    let (mut file, mut earlier, mut took) = (None, None, took);
+    match &ending {
+        Ending::Complete(manifest) => {
+            // Time spent waiting for its turn says nothing of this report.
+            took = took.min(manifest.finished_at.since(manifest.started_at));
+            file = report.output_file(&manifest.window);
+        }
+        Ending::Skipped(_) => {
+            let delivered = window.and_then(|window| report.output_file(&window));
+            earlier = delivered.as_deref().and_then(setup::delivered_manifest).map(Arc::new);
+            file = delivered.filter(|_| earlier.is_some());
+        }
+        Ending::Parked(_) | Ending::Failed(_) => {}
     }
     Ended {
         report: report.name.clone(),
@@ -276,6 +284,7 @@ fn end_of(planned: &Planned, window: Option<Window>, ending: Ending, took: Durat
         label,
         ending,
         file: file.map(setup::shown_path),
+        earlier,
         took,
         at: WallClock::system().now(),
     }

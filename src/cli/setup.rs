@@ -4,8 +4,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use cxtract::Manifest;
 use cxtract::config::{Config, ConfigErrors, Sources, path_conflicts};
 use cxtract::model::{ReportName, TenantName, WallClock};
+use cxtract::sink::OutputNames;
 use cxtract::state::SqliteStore;
 
 use crate::cli::args::{self, RunArgs};
@@ -170,4 +172,10 @@ pub(crate) fn shown_path(path: PathBuf) -> PathBuf {
 /// Every tenant of the configuration.
 pub(crate) fn tenants(config: &Config) -> Vec<TenantName> {
     config.tenants.iter().map(|tenant| tenant.name.clone()).collect()
+}
+
+/// The manifest beside a delivered output, if there is one that can be read.
+pub(crate) fn delivered_manifest(output: &Path) -> Option<Manifest> {
+    let text = std::fs::read(OutputNames::of(output).manifest()).ok()?;
+    serde_json::from_slice(&text).ok()
 }

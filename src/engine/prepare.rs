@@ -94,6 +94,7 @@ impl Prepared {
 fn real_world(config: &Config, is_inline: bool) -> Result<Seams, StartError> {
     let clock = WallClock::system();
     let store = SqliteStore::open(&config.state.path, clock.clone()).map_err(StartError::State)?;
+    store.open_pace().map_err(StartError::State)?;
     let store = Arc::new(store);
     let store = match is_inline {
         true => StoreHandle::inline(store),

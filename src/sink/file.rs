@@ -118,18 +118,7 @@ impl FileSink {
             return Err(self.lost(format!("it has {len} bytes, but {} were written", from.offset)));
         }
         let mut digester = Digester::new(&self.backstage);
-        let mut mark = FileMark::START;
-        while mark.offset < from.offset {
-            let due = usize::try_from(from.offset - mark.offset).unwrap_or(usize::MAX).min(READ_SIZE);
-            let mut block = BytesMut::zeroed(due);
-            let n = file.read_at(&mut block, mark.offset).map_err(|error| self.failed("reading it again", error))?;
-            if n == 0 {
-                return Err(self.lost("it was cut short while it was being read"));
-            }
-            block.truncate(n);
-            mark = mark.after(&block);
-            digester.update(&block.freeze());
-        }
+        let mark = self.read_again(&*file, from.offset, |block| digester.update(&block))?;
         if mark != from {
             return Err(self.lost("its contents are not what was written"));
         }
@@ -138,6 +127,23 @@ impl FileSink {
         }
         // The position is only stored after the name was made durable.
         self.take_up(file, mark, digester, true)
+    }
+
+    /// Reads the first `len` bytes; the mark behind them.
+    fn read_again(&self, file: &dyn DiskFile, len: u64, mut each: impl FnMut(Bytes)) -> Result<FileMark, SinkError> {
+        let mut mark = FileMark::START;
+        while mark.offset < len {
+            let due = usize::try_from(len - mark.offset).unwrap_or(usize::MAX).min(READ_SIZE);
+            let mut block = BytesMut::zeroed(due);
+            let n = file.read_at(&mut block, mark.offset).map_err(|error| self.failed("reading it again", error))?;
+            if n == 0 {
+                return Err(self.lost("it was cut short while it was being read"));
+            }
+            block.truncate(n);
+            mark = mark.after(&block);
+            each(block.freeze());
+        }
+        Ok(mark)
     }
 
     fn take_up(
@@ -221,6 +227,10 @@ impl FileSink {
         let len = open.file.facts().map_err(|error| self.failed("looking at it", error))?.len;
         if len != mark.offset {
             return Err(self.lost(format!("it has {len} bytes, but {} were written", mark.offset)));
+        }
+        // The digest is of what was handed over; that it is also what lies there, only a look can tell.
+        if self.read_again(&*open.file, len, drop)? != mark {
+            return Err(self.lost("its contents are not what was written"));
         }
         Ok(Sealed { bytes: len, sha256: open.digester.finish()? })
     }

@@ -53,6 +53,12 @@ impl SqliteStore {
         .map(|(path, connection)| Self { path, clock, connection, pace: Mutex::default() })
     }
 
+    /// Opens what the tenants' pace is kept in, too, which otherwise happens at the first call: so that whoever is about
+    /// to make calls finds out before.
+    pub fn open_pace(&self) -> Result<(), StoreError> {
+        self.pace(|_| Ok(()))
+    }
+
     /// Opens the store at that path; none where there is none.
     pub fn open_existing(path: &Path, clock: WallClock) -> Result<Option<Self>, StoreError> {
         let (path, connection) =

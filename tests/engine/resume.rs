@@ -305,3 +305,53 @@ fn a_since_report_goes_on_from_where_the_last_one_ended() {
     assert_eq!(second.window.from.0, first.window.to.0 + 1);
     assert!(second.window.to > first.window.to);
 }
+
+#[test]
+fn t6_an_expired_part_is_not_kept_waiting_by_the_part_after_it() {
+    // With one place for all queries, whoever takes it must be the part that is read first.
+    for (nth, page) in [(0, 3), (1, 3), (2, 3)] {
+        let stand = slow(950).report("split: 10d").set("max_queries", "1");
+        let ending = with_engine(stand.config(), async |engine: EngineHandle| {
+            let asker = engine.clone();
+            let ending = actix_rt::spawn(async move { asker.extract("calls").await.unwrap() });
+            asked_for(&stand, nth, page).await;
+            stand.mock.with(|tenant| tenant.expire_query(nth));
+            ending.await.unwrap()
+        });
+        let manifest = complete(ending);
+        assert_eq!((manifest.parts.unwrap().len(), stand.n_queries()), (4, 5), "query {nth}");
+        assert!(stand.delivered() == stand.mock.expected_csv("detail"));
+    }
+}
+
+#[test]
+fn queries_of_an_earlier_run_have_their_places_before_anything_new_is_submitted() {
+    let mock = tenant_of(2950).latency(Duration::from_millis(10)).max_open_queries(1);
+    let stand = stand(mock).set("max_in_flight", "2").set("max_queries", "1");
+    park_at(&stand, 0, 10);
+    // Another report is asked for first; the tenant would answer a second query with 429.
+    let yaml = format!(
+        "{}  another:\n    tenant: acme\n    template_id: other\n    window: {{from: 2024-01-01, to: 2024-01-31}}\n",
+        stand.yaml()
+    );
+    let sources = cxtract::config::Sources::text(stand.folder.path().join("config.yaml"), &yaml);
+    let config = cxtract::Config::load(&sources).unwrap();
+    let (other, calls) =
+        with_engine(config, |engine| async move { tokio::join!(engine.extract("another"), engine.extract("calls")) });
+    assert_eq!((complete(calls.unwrap()).resumed, complete(other.unwrap()).http.throttled), (1, 0));
+    assert!(stand.delivered() == stand.mock.expected_csv("detail"));
+    assert_eq!(stand.mock.ledger().iter().filter(|call| call.status == 429).count(), 0);
+}
+
+#[test]
+fn d7_a_folder_that_can_not_be_written_for_a_while_costs_nothing_of_what_was_extracted() {
+    let stand = slow(3950);
+    park_at(&stand, 0, 20);
+    // A directory where the part's neighbour has to be made is no place to write into, for whomever it is.
+    let blocked = stand.output().with_extension("csv.manifest.json");
+    std::fs::create_dir(&blocked).unwrap();
+    assert!(matches!(stand.extract(), Ending::Failed(_)));
+    std::fs::remove_dir(&blocked).unwrap();
+    assert_eq!(stand.extract_all().resumed, 2);
+    assert_eq!(stand.n_queries(), 1);
+}

@@ -184,6 +184,25 @@ fn d6_a_part_that_is_deleted_exchanged_or_cut_while_it_is_written_is_lost_at_the
 }
 
 #[test]
+fn d6_a_part_that_is_edited_in_place_while_it_is_written_is_lost_before_it_is_delivered() {
+    let all = blocks();
+    for commits in [false, true] {
+        let tmp = tempfile::tempdir().unwrap();
+        let mut sink = real(&tmp.path().join("o.csv"), Backstage::threads(1 << 20));
+        sink.begin(None).unwrap();
+        all.iter().for_each(|block| sink.write(block).unwrap());
+        if commits {
+            sink.commit(&position_after(&all)).unwrap();
+        }
+        let part = std::fs::OpenOptions::new().write(true).open(tmp.path().join("o.csv.part")).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&part, b"XXXXX", 30).unwrap();
+        let error = sink.seal().unwrap_err();
+        assert!(matches!(error, SinkError::Lost { .. }), "{error}");
+        assert!(!tmp.path().join("o.csv").exists());
+    }
+}
+
+#[test]
 fn d6_a_part_that_is_taken_away_between_seal_and_finish_is_lost_and_nothing_is_published() {
     let (disk, pages) = (SimDisk::new(), small_pages(2));
     disk.put("out/o.csv.manifest.json".as_ref(), b"old");

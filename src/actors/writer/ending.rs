@@ -93,7 +93,8 @@ impl WriterActor {
     }
 
     pub(super) fn sink_failed(&mut self, error: &SinkError, ctx: &mut Context<Self>) {
-        let ending = endings::of_sink(&self.parts.context.report.name, error);
+        let of = if self.parts.is_file { endings::of_file } else { endings::of_sink };
+        let ending = of(&self.parts.context.report.name, error);
         self.end(ExtractionEnd::Ended(ending), ctx);
     }
 
@@ -105,9 +106,8 @@ impl WriterActor {
         self.is_over = true;
         self.notice.quiet();
         self.stop_reading();
-        // A sink that is stuck must keep neither a turn nor a query from others.
+        // A sink that is stuck must keep no turn from others.
         self.turn = None;
-        self.parts.context.query_permits.lock().clear();
         let is_complete = matches!(how, ExtractionEnd::Ended(Ending::Complete(_)));
         let is_parked = matches!(how, ExtractionEnd::Ended(Ending::Parked(_)));
         let ended = self.parts.context.trace.ended(self.parts.context.id, how, true);

@@ -1,6 +1,7 @@
 //! One report's end as the command line sees it: the engine's ending, and where the file stands.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cxtract::model::{Ending, Manifest, ReportName, TenantName, Timestamp, Window};
@@ -20,6 +21,8 @@ pub(crate) struct Ended {
     pub(crate) ending: Ending,
     /// The delivered file; none where it went to stdout or nowhere.
     pub(crate) file: Option<PathBuf>,
+    /// The manifest of the delivery that this one was skipped for.
+    pub(crate) earlier: Option<Arc<Manifest>>,
     pub(crate) took: Duration,
     pub(crate) at: Timestamp,
 }
@@ -44,10 +47,11 @@ impl Ended {
         }
     }
 
-    /// The manifest, where one was written or stored.
+    /// The manifest of what is delivered, now or earlier.
     pub(crate) fn manifest(&self) -> Option<&Manifest> {
         match &self.ending {
             Ending::Complete(manifest) => Some(manifest),
+            Ending::Skipped(_) => self.earlier.as_deref(),
             _ => None,
         }
     }
@@ -90,6 +94,7 @@ pub(crate) mod samples {
             label: report.to_owned(),
             ending,
             file: None,
+            earlier: None,
             took: Duration::from_secs(160),
             at: Timestamp::parse("2024-02-01T12:02:40Z").unwrap(),
         }

@@ -70,6 +70,10 @@ impl PaceFile {
         if version != VERSION {
             return Err(Trouble::Damaged("another version of the program has written it".into()));
         }
+        let structure: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+        if structure != "ok" {
+            return Err(Trouble::Damaged(structure));
+        }
         log_ahead(&connection)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;

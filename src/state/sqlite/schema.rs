@@ -111,10 +111,11 @@ pub(super) fn version_of(connection: &Connection) -> Result<u32, Trouble> {
     let both = "SELECT user_version, application_id FROM pragma_user_version, pragma_application_id";
     let (version, application): (i64, i64) =
         connection.prepare_cached(both)?.query_one([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let is_ours = application >> 16 == i64::from(APPLICATION >> 16);
     match u32::try_from(version) {
-        Ok(version) if version > 0 && application == i64::from(APPLICATION) + i64::from(version) => {
-            if version > VERSION { Err(Trouble::TooNew(version)) } else { Ok(version) }
-        }
+        // How a newer program writes its header is its own affair: to call that damage would tell people to move it away.
+        Ok(version) if version > VERSION && is_ours => Err(Trouble::TooNew(version)),
+        Ok(version) if version > 0 && application == i64::from(APPLICATION) + i64::from(version) => Ok(version),
         _ => Err(Trouble::Damaged("its header is not that of a state store".into())),
     }
 }
@@ -158,12 +159,19 @@ mod tests {
     }
 
     #[test]
-    fn a_version_counts_only_where_the_header_says_it_twice() {
+    fn a_version_counts_only_where_the_header_says_it_twice_and_a_newer_one_always() {
         let database = of_version(VERSION);
-        database.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        for version in [0, VERSION - 1] {
+            database.pragma_update(None, "user_version", version).unwrap();
+            assert!(matches!(version_of(&database), Err(Trouble::Damaged(_))));
+        }
+        for application in [APPLICATION + VERSION, APPLICATION + VERSION + 1] {
+            database.pragma_update(None, "user_version", VERSION + 1).unwrap();
+            database.pragma_update(None, "application_id", application).unwrap();
+            assert!(matches!(version_of(&database), Err(Trouble::TooNew(found)) if found == VERSION + 1));
+        }
+        database.pragma_update(None, "application_id", 0).unwrap();
         assert!(matches!(version_of(&database), Err(Trouble::Damaged(_))));
-        database.pragma_update(None, "application_id", APPLICATION + VERSION + 1).unwrap();
-        assert!(matches!(version_of(&database), Err(Trouble::TooNew(found)) if found == VERSION + 1));
     }
 
     #[test]
