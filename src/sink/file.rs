@@ -20,7 +20,7 @@ use super::{Sealed, Sink, SinkError, WhenDurable};
 /// Smaller writes are gathered to this size: the cost of a write is mostly per call.
 const WRITE_SIZE: usize = 256 * 1024;
 /// How much is read at a time when a part is checked.
-const READ_SIZE: usize = 1024 * 1024;
+const READ_SIZE: usize = 256 * 1024;
 
 /// An output in a file, or a side file of one.
 pub struct FileSink {
@@ -118,7 +118,7 @@ impl FileSink {
             return Err(self.lost(format!("it has {len} bytes, but {} were written", from.offset)));
         }
         let mut digester = Digester::new(&self.backstage);
-        let mark = self.read_again(&*file, from.offset, |block| digester.update(&block))?;
+        let mark = self.read_again(&*file, from.offset, |block| digester.update(&Bytes::copy_from_slice(block)))?;
         if mark != from {
             return Err(self.lost("its contents are not what was written"));
         }
@@ -130,18 +130,18 @@ impl FileSink {
     }
 
     /// Reads the first `len` bytes; the mark behind them.
-    fn read_again(&self, file: &dyn DiskFile, len: u64, mut each: impl FnMut(Bytes)) -> Result<FileMark, SinkError> {
+    fn read_again(&self, file: &dyn DiskFile, len: u64, mut each: impl FnMut(&[u8])) -> Result<FileMark, SinkError> {
+        let mut buffer = vec![0; READ_SIZE];
         let mut mark = FileMark::START;
         while mark.offset < len {
             let due = usize::try_from(len - mark.offset).unwrap_or(usize::MAX).min(READ_SIZE);
-            let mut block = BytesMut::zeroed(due);
-            let n = file.read_at(&mut block, mark.offset).map_err(|error| self.failed("reading it again", error))?;
-            if n == 0 {
+            let read = file.read_at(&mut buffer[..due], mark.offset);
+            let block = &buffer[..read.map_err(|error| self.failed("reading it again", error))?];
+            if block.is_empty() {
                 return Err(self.lost("it was cut short while it was being read"));
             }
-            block.truncate(n);
-            mark = mark.after(&block);
-            each(block.freeze());
+            mark = mark.after(block);
+            each(block);
         }
         Ok(mark)
     }
@@ -229,7 +229,7 @@ impl FileSink {
             return Err(self.lost(format!("it has {len} bytes, but {} were written", mark.offset)));
         }
         // The digest is of what was handed over; that it is also what lies there, only a look can tell.
-        if self.read_again(&*open.file, len, drop)? != mark {
+        if self.read_again(&*open.file, len, |_| ())? != mark {
             return Err(self.lost("its contents are not what was written"));
         }
         Ok(Sealed { bytes: len, sha256: open.digester.finish()? })
