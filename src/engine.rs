@@ -313,7 +313,9 @@ impl EngineHandle {
         // Writers let go of their files on the next turn of the loop; then the threads have nothing left.
         tokio::task::yield_now().await;
         let _ = self.0.workshop.files.run(|| ()).await;
-        let _ = self.0.workshop.seams.store.call(|_| Ok(())).await;
+        let store = &self.0.workshop.seams.store;
+        let _ = store.call(|_| Ok(())).await;
+        let _ = store.call_aside(|_| Ok(())).await;
     }
 
     /// Gets a token from a tenant and submits nothing. The call goes through the tenant's gate wherever its token calls

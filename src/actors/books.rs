@@ -16,7 +16,7 @@ use crate::actors::context::{HttpTally, Opening, QueryPermits, Trace};
 use crate::actors::poller::PollerActor;
 use crate::actors::reconcile::Account;
 use crate::actors::writer::WriterActor;
-use crate::actors::{Extract, ExtractionStep, Journal, Lane};
+use crate::actors::{Extract, ExtractionContext, ExtractionStep, Lane};
 use crate::config::ReportConfig;
 use crate::model::{
     Ending, ExtractionId, Failure, Park, ParkReason, Progress, ReportName, ReportState, TenantName, Timestamp,
@@ -67,6 +67,8 @@ pub struct Running {
     pub progress: Progress,
     /// Who wants to know its end.
     pub askers: Vec<Asker>,
+    /// Other orders for the same report, which are carried out after this one.
+    pub later: VecDeque<(Extract, Asker)>,
     /// Who wants to know that it is gone.
     pub leavers: Vec<oneshot::Sender<()>>,
 }
@@ -77,8 +79,8 @@ pub struct Stages {
     pub poller: Addr<PollerActor>,
     /// Drives the output.
     pub writer: Addr<WriterActor>,
-    /// Stores for them.
-    pub journal: Journal,
+    /// What they share.
+    pub context: Arc<ExtractionContext>,
 }
 
 /// What follows when a writer that was called off has saved how far it is.

@@ -68,6 +68,16 @@ impl<'a> Tries<'a> {
         Ok(permit)
     }
 
+    /// Nothing was sent on that permit.
+    pub fn give_back(&mut self, permit: Permit) {
+        self.n_sent -= 1;
+        self.context.tally.requests.fetch_sub(1, Ordering::Relaxed);
+        if self.n_sent > 0 {
+            self.context.tally.retries.fetch_sub(1, Ordering::Relaxed);
+        }
+        permit.end(Outcome::Local, None);
+    }
+
     /// Ends a failed call, then waits as long as the next try must.
     ///
     /// # Errors
@@ -76,9 +86,7 @@ impl<'a> Tries<'a> {
         if fault.stale && !self.was_stale {
             // It says nothing of the tenant. The repetition asks the gate again: the tenant may have seen this one.
             self.was_stale = true;
-            self.n_sent -= 1;
-            self.context.tally.requests.fetch_sub(1, Ordering::Relaxed);
-            permit.end(Outcome::Local, None);
+            self.give_back(permit);
             tokio::time::sleep(MIN_PAUSE).await;
             return Ok(());
         }

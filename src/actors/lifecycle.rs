@@ -3,11 +3,13 @@
 //! Each step starts from what is stored, so that a rebuild after a death and a run after a crash are the same thing. A
 //! writer that is called off first saves how far it is; only then does anything follow.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use actix::prelude::*;
 
-use crate::actors::books::{AfterWriter, called_off};
+use crate::actors::Extract;
+use crate::actors::books::{AfterWriter, Asker, called_off};
 use crate::actors::opening::{self, Expiry, Opened, Ready};
 use crate::actors::supervisor::SupervisorActor;
 use crate::actors::workshop::ExtractionOrder;
@@ -103,7 +105,7 @@ impl SupervisorActor {
             return self.open(id, ctx);
         };
         if let Some(stages) = running.stages.take() {
-            stages.journal.retire();
+            stages.context.journal.retire();
         }
         running.id = new_id;
         running.after = None;
@@ -155,7 +157,7 @@ impl SupervisorActor {
         drop(books);
         if has_writer {
             // However its sink may be stuck.
-            ctx.run_later(SAVE_PATIENCE, move |supervisor, ctx| supervisor.released(id, ctx));
+            ctx.run_later(SAVE_PATIENCE, move |supervisor, ctx| supervisor.waited_enough(id, ctx));
         } else {
             self.released(id, ctx);
         }
@@ -169,8 +171,53 @@ impl SupervisorActor {
         }
     }
 
-    /// The writer has let go.
+    /// The writer has ended by itself: the extraction does.
+    pub(super) fn ended_by_writer(&mut self, id: ExtractionId, after: AfterWriter, ctx: &mut Context<Self>) {
+        let mut books = self.books.lock();
+        let Some(running) = books.by_id(id) else { return };
+        running.after = Some(after);
+        running.cancel.send_replace(true);
+        drop(books);
+        self.released(id, ctx);
+    }
+
+    /// The writer has let go. What follows waits for the answers to submissions that are out: each may be a query that
+    /// the tenant has, and that would be submitted again.
     pub(super) fn released(&mut self, id: ExtractionId, ctx: &mut Context<Self>) {
+        let (context, is_end) = {
+            let mut books = self.books.lock();
+            let Some(running) = books.by_id(id) else { return };
+            let is_end = matches!(running.after, Some(AfterWriter::End(_)));
+            (running.stages.as_ref().map(|stages| stages.context.clone()), is_end)
+        };
+        let Some(context) = context.filter(|context| *context.submissions_out.borrow() > 0) else {
+            return self.follow(id, ctx);
+        };
+        if is_end {
+            ctx.run_later(SAVE_PATIENCE, move |supervisor, ctx| supervisor.waited_enough(id, ctx));
+        }
+        let answered = async move {
+            context.no_submission_out().await;
+            context.journal.settled().await;
+        };
+        ctx.spawn(answered.into_actor(self).map(move |(), supervisor, ctx| supervisor.follow(id, ctx)));
+    }
+
+    /// An end is not put off any longer; anything else is, since it would begin with what is still unknown.
+    fn waited_enough(&mut self, id: ExtractionId, ctx: &mut Context<Self>) {
+        let is_end = {
+            let mut books = self.books.lock();
+            books.by_id(id).is_some_and(|running| matches!(running.after, Some(AfterWriter::End(_))))
+        };
+        if is_end {
+            self.follow(id, ctx);
+        } else {
+            self.released(id, ctx);
+        }
+    }
+
+    /// What was to follow on the writer's release.
+    fn follow(&mut self, id: ExtractionId, ctx: &mut Context<Self>) {
         let after = self.books.lock().by_id(id).and_then(|running| running.after.take());
         match after {
             Some(AfterWriter::End(ending)) => self.end(id, ending, ctx),
@@ -187,7 +234,7 @@ impl SupervisorActor {
         let Some(task) = running.task.clone() else { return };
         let report = running.report.clone();
         if let Some(stages) = &running.stages {
-            stages.journal.retire();
+            stages.context.journal.retire();
         }
         running.cancel.send_replace(true);
         if !self.workshop.can_start_again(running) {
@@ -224,7 +271,7 @@ impl SupervisorActor {
         running.cancel.send_replace(true);
         running.query_permits.lock().clear();
         if let Some(stages) = &running.stages {
-            stages.journal.retire();
+            stages.context.journal.retire();
         }
         let progress = &mut running.progress;
         progress.at = self.workshop.seams.clock.now();
@@ -245,25 +292,39 @@ impl SupervisorActor {
         }
         let progress = running.progress.clone();
         books.ended.insert(running.report.name.clone(), progress.clone());
-        if let Some(state) = stored_as(&ending, running.stages.is_some()) {
-            running.progress.state = state;
-            self.workshop.store_state(&running);
-        }
         let is_good = matches!(ending, Ending::Complete(_) | Ending::Skipped(_));
-        if let Some(task) = running.rest.pop_front().filter(|_| is_good && !books.is_closing) {
+        let is_called_off = books.is_closing || matches!(running.after, Some(AfterWriter::End(_)));
+        if let Some(task) = running.rest.pop_front().filter(|_| is_good && !is_called_off) {
             let next = self.workshop.successor(running, books.next_id());
             let next_id = next.id;
             books.running.push(next);
             self.publish(books, progress, ctx);
             return self.begin(next_id, task, ctx);
         }
-        // Another process may have it before anyone hears of the end.
-        running.claim = None;
+        // The report is another process's to claim when its last state is stored.
+        let claim = running.claim.take();
+        match stored_as(&ending, running.stages.is_some()) {
+            LastWord::Nothing => drop(claim),
+            LastWord::Forgotten => self.workshop.forget(&running, claim),
+            LastWord::Stands(state) => {
+                running.progress.state = state;
+                self.workshop.store_last(&running, claim);
+            }
+        }
         running.answer(&Ok(ending));
+        let later = std::mem::take(&mut running.later);
         let is_last = books.running.is_empty() && books.is_closing;
         self.publish(books, progress, ctx);
         if is_last {
             self.workshop.close();
+        }
+        self.later(later, ctx);
+    }
+
+    /// The orders that waited for one to end. The first is carried out, the others join it or wait for it in turn.
+    fn later(&mut self, orders: VecDeque<(Extract, Asker)>, ctx: &mut Context<Self>) {
+        for (order, asker) in orders {
+            self.take(order, asker, ctx);
         }
     }
 
@@ -283,14 +344,25 @@ impl SupervisorActor {
     }
 }
 
-/// What is stored of an ending that is no delivery, which the writer has stored itself. What this machine or its
-/// configuration is at fault for, and a reader that went away, cost nothing of what was extracted: the next run goes on.
-fn stored_as(ending: &Ending, was_under_way: bool) -> Option<ReportState> {
+/// What is stored of an ending last.
+enum LastWord {
+    /// All is stored already.
+    Nothing,
+    /// There is nothing to go on with.
+    Forgotten,
+    /// It stands so.
+    Stands(ReportState),
+}
+
+/// A delivery was stored by its writer. A stream whose reader went away is at its end. What this machine or its
+/// configuration is at fault for costs nothing of what was extracted: the next run goes on.
+fn stored_as(ending: &Ending, was_under_way: bool) -> LastWord {
     match ending {
-        Ending::Complete(_) => None,
-        Ending::Skipped(_) => was_under_way.then_some(ReportState::Parked),
-        Ending::Parked(_) => Some(ReportState::Parked),
-        Ending::Failed(failure) => Some(match failure.class {
+        Ending::Complete(_) => LastWord::Nothing,
+        Ending::Skipped(_) if was_under_way => LastWord::Forgotten,
+        Ending::Skipped(_) => LastWord::Nothing,
+        Ending::Parked(_) => LastWord::Stands(ReportState::Parked),
+        Ending::Failed(failure) => LastWord::Stands(match failure.class {
             FailureClass::Local | FailureClass::Config => ReportState::Parked,
             _ => ReportState::Failed,
         }),

@@ -6,33 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::actors::Counts;
 use crate::actors::assembly::AssemblyMemo;
-use crate::actors::output::Standing;
-use crate::model::{FileMark, HttpCounts, PageNumber, PartRecord, Position};
-use crate::state::Checkpoint;
-
-/// A part that is in the output whole.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FinishedPart {
-    /// What the manifest says of it.
-    pub record: PartRecord,
-    /// What the tenant's counts said.
-    pub counts: Counts,
-    /// `totalRows` of its query.
-    pub total_rows: Option<u64>,
-}
-
-/// Where the part that is being read began.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PartStart {
-    /// The output at its beginning.
-    pub output: FileMark,
-    /// The output's state then.
-    pub standing: Standing,
-    /// The pages' state then.
-    pub assembly: AssemblyMemo,
-}
+use crate::actors::output::{Landmark, Standing};
+use crate::actors::parts::{FinishedPart, PartStart, PartsRead};
+use crate::model::{HttpCounts, PageNumber, Position};
+use crate::state::{Checkpoint, StoredExtraction};
 
 /// All of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +42,33 @@ impl Memo {
     }
 }
 
+/// The memo of a position.
+///
+/// # Errors
+/// If it can't be read, or is of another position than that.
+fn memo_of(checkpoint: &Checkpoint) -> Result<Memo, String> {
+    let memo = Memo::parse(&checkpoint.memo)?;
+    match memo.finished.len() == checkpoint.position.part as usize {
+        true => Ok(memo),
+        false => Err(format!("part {} with {} parts before it", checkpoint.position.part, memo.finished.len())),
+    }
+}
+
+/// Where a writer goes on from what is stored; none where nothing is durable yet.
+///
+/// # Errors
+/// If what is stored can't be gone on from.
+pub fn taken_up(stored: &StoredExtraction) -> Result<Option<Landmark>, String> {
+    let Some(checkpoint) = &stored.checkpoint else { return Ok(None) };
+    let position = checkpoint.position.clone();
+    let query = stored.queries.get(&position.part).map(|query| &query.id);
+    if position.query_id.is_some() && position.query_id.as_ref() != query {
+        return Err("it is of another query than the one that is stored".to_owned());
+    }
+    let Memo { standing, assembly, finished, part_start, .. } = memo_of(checkpoint)?;
+    Ok(Some(Landmark { position, standing, assembly, read: PartsRead { finished, start: part_start } }))
+}
+
 /// The checkpoint to go back to when the query of `part` has expired; none where nothing is left to go on from.
 ///
 /// # Errors
@@ -72,7 +77,7 @@ pub fn before_part(checkpoint: &Checkpoint, part: u32) -> Result<Option<Checkpoi
     if checkpoint.position.part != part {
         return Ok(Some(checkpoint.clone()));
     }
-    let memo = Memo::parse(&checkpoint.memo)?;
+    let memo = memo_of(checkpoint)?;
     let Some(start) = memo.part_start else { return Ok(None) };
     let position = Position {
         part,
@@ -96,16 +101,26 @@ pub fn before_part(checkpoint: &Checkpoint, part: u32) -> Result<Option<Checkpoi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actors::Counts;
     use crate::actors::output::Written;
+    use crate::model::{FileMark, PartRecord, QueryId, Timestamp, Window};
 
     fn standing(n_rows: u64) -> Standing {
         let written = Written { n_pages: n_rows / 10, n_rows, n_bytes: n_rows * 8 };
         Standing { written, ..Standing::default() }
     }
 
-    fn memo(part_start: Option<PartStart>) -> Memo {
+    fn memo(n_finished: usize, part_start: Option<PartStart>) -> Memo {
         let assembly = AssemblyMemo::default();
-        Memo { http: HttpCounts::default(), standing: standing(50), assembly, finished: Vec::new(), part_start }
+        let window = Window { from: Timestamp(0), to: Timestamp(1) };
+        let record = PartRecord { query_id: QueryId::new("q"), window, pages: 1, rows: 10, bytes: 80 };
+        let finished = vec![FinishedPart { record, counts: Counts::default(), total_rows: None }; n_finished];
+        Memo { http: HttpCounts::default(), standing: standing(50), assembly, finished, part_start }
+    }
+
+    #[test]
+    fn a_memo_of_another_part_than_its_position_is_refused() {
+        assert!(before_part(&checkpoint(2, &memo(1, None)), 2).is_err());
     }
 
     fn checkpoint(part: u32, memo: &Memo) -> Checkpoint {
@@ -116,14 +131,14 @@ mod tests {
 
     #[test]
     fn a_report_in_one_part_starts_from_nothing_when_its_query_has_expired() {
-        assert_eq!(before_part(&checkpoint(0, &memo(None)), 0), Ok(None));
+        assert_eq!(before_part(&checkpoint(0, &memo(0, None)), 0), Ok(None));
     }
 
     #[test]
     fn t6_a_part_whose_query_has_expired_goes_back_to_its_own_beginning() {
         let output = FileMark { offset: 160, crc32: 9 };
         let start = PartStart { output, standing: standing(20), assembly: AssemblyMemo::default() };
-        let back = before_part(&checkpoint(2, &memo(Some(start))), 2).unwrap().unwrap();
+        let back = before_part(&checkpoint(2, &memo(2, Some(start))), 2).unwrap().unwrap();
         assert_eq!((back.position.part, back.position.next_page), (2, PageNumber::FIRST));
         assert_eq!((back.position.n_rows, back.position.output), (20, output));
         assert_eq!(Memo::parse(&back.memo).unwrap().standing.written.n_rows, 20);
@@ -133,7 +148,7 @@ mod tests {
 
     #[test]
     fn t6_a_query_that_expires_before_its_part_is_read_leaves_the_output_alone() {
-        let checkpoint = checkpoint(1, &memo(None));
+        let checkpoint = checkpoint(1, &memo(1, None));
         assert_eq!(before_part(&checkpoint, 2), Ok(Some(checkpoint.clone())));
     }
 }

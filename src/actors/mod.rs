@@ -25,6 +25,7 @@ pub(crate) mod opening;
 mod output;
 mod page;
 mod page_fetcher;
+mod parts;
 mod permit;
 mod poller;
 pub mod protocol;

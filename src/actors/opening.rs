@@ -92,19 +92,21 @@ pub async fn open(shop: &Workshop, report: &Arc<ReportConfig>, order: &Extract) 
 
 async fn give_up(shop: &Workshop, report: &ReportConfig, dropped: Dropped) -> Result<(), Ending> {
     let Dropped { key, output, delivery, .. } = dropped;
-    let disk = shop.seams.disk.clone();
     let is_finished = match delivery {
         // Some of its names may be the final ones already: half of it must not stay.
-        Some(delivery) => {
-            redo(shop, report, &delivery).await?;
-            true
-        }
+        Some(delivery) => match redo(shop, report, &delivery).await {
+            Ok(()) => true,
+            // What was to be delivered is gone: nothing of it can be.
+            Err(Ending::Failed(failure)) if failure.class == FailureClass::Sink => {
+                tracing::warn!("{}; it is given up", failure.message);
+                remove_unfinished(shop, report, output).await;
+                false
+            }
+            Err(ending) => return Err(ending),
+        },
         None if output.is_empty() || output == "-" => false,
         None => {
-            let removed = shop.files.run(move || OutputNames::of(output).remove_unfinished(&*disk)).await;
-            if let Ok(Err(error)) = removed {
-                tracing::warn!(report = %report.name, %error, "what was given up could not be removed");
-            }
+            remove_unfinished(shop, report, output).await;
             false
         }
     };
@@ -113,6 +115,14 @@ async fn give_up(shop: &Workshop, report: &ReportConfig, dropped: Dropped) -> Re
         _ => store.forget(&key),
     });
     forgotten.await.map_err(|error| endings::of_store(&report.name, &error))
+}
+
+async fn remove_unfinished(shop: &Workshop, report: &ReportConfig, output: String) {
+    let disk = shop.seams.disk.clone();
+    let removed = shop.files.run(move || OutputNames::of(output).remove_unfinished(&*disk)).await;
+    if let Ok(Err(error)) = removed {
+        tracing::warn!(report = %report.name, %error, "what was given up could not be removed");
+    }
 }
 
 async fn redo(shop: &Workshop, report: &ReportConfig, delivery: &str) -> Result<(), Ending> {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::actors::assembly::AssemblyMemo;
+use crate::actors::parts::{EndedPart, FinishedPart, PartStart, PartsRead};
 use crate::actors::{FetchedPage, Trace};
 use crate::model::{FileMark, Manifest, PageNumber, Position, QueryId};
 use crate::sink::{Publication, Sealed, Sink, SinkError, WhenDurable};
@@ -80,6 +81,19 @@ pub struct Landmark {
     pub standing: Standing,
     /// The pages' state.
     pub assembly: AssemblyMemo,
+    /// The parts before the one that is being read.
+    pub read: PartsRead,
+}
+
+/// An output that is written to its end.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    /// How much it is.
+    pub written: Written,
+    /// The report's parts, all of them.
+    pub parts: Vec<FinishedPart>,
+    /// What the sink says of it, if it keeps account.
+    pub sealed: Option<Sealed>,
 }
 
 /// Makes of a landmark whom to tell once it is durable.
@@ -93,7 +107,7 @@ pub struct Output {
     own_mark: Option<FileMark>,
     standing: Standing,
     assembly: AssemblyMemo,
-    part: u32,
+    read: PartsRead,
     query: Option<QueryId>,
     next_page: PageNumber,
     uncommitted_bytes: u64,
@@ -103,8 +117,6 @@ pub struct Output {
     byte_order_mark: bool,
     trace: Arc<Trace>,
     keeper: Keeper,
-    /// The end of the last page that is in the output whole, where it is not durable yet.
-    last_whole: Option<Landmark>,
 }
 
 impl Output {
@@ -123,7 +135,7 @@ impl Output {
             own_mark: None,
             standing: Standing::default(),
             assembly: AssemblyMemo::default(),
-            part: 0,
+            read: PartsRead::default(),
             query: None,
             next_page: PageNumber::FIRST,
             uncommitted_bytes: 0,
@@ -133,7 +145,6 @@ impl Output {
             byte_order_mark,
             trace,
             keeper,
-            last_whole: None,
         }
     }
 
@@ -145,9 +156,9 @@ impl Output {
         self.sink.begin(from.as_ref().map(|from| &from.position))?;
         let mark = from.as_ref().map_or(FileMark::START, |from| from.position.output);
         self.own_mark = self.sink.mark().is_none().then_some(mark);
-        if let Some(Landmark { position, standing, assembly }) = from {
-            (self.part, self.query, self.next_page) = (position.part, position.query_id, position.next_page);
-            (self.standing, self.assembly) = (standing, assembly);
+        if let Some(Landmark { position, standing, assembly, read }) = from {
+            (self.query, self.next_page) = (position.query_id, position.next_page);
+            (self.standing, self.assembly, self.read) = (standing, assembly, read);
         }
         Ok(())
     }
@@ -196,7 +207,6 @@ impl Output {
         self.assembly = assembly;
         self.uncommitted_bytes += n_body;
         self.uncommitted_pages += 1;
-        self.last_whole = Some(self.landmark());
         if self.is_commit_due(now) {
             self.commit_later(now);
         }
@@ -218,20 +228,24 @@ impl Output {
         self.uncommitted_pages > 0
     }
 
-    /// Everything of the present part is written: what follows is the next one's. Answers with where that one begins; a
-    /// commit should follow, or the part's end would have to be looked for again.
+    /// Everything of the present part is written: what follows is the next one's. That it is so is made durable, or the
+    /// part's end would have to be looked for again. Answers with what the next one begins with.
     ///
     /// # Errors
     /// The sink's.
-    pub fn end_part(&mut self) -> Result<Landmark, SinkError> {
+    pub fn end_part(&mut self, ended: EndedPart, now: Instant) -> Result<AssemblyMemo, SinkError> {
         if self.standing.line_is_open {
             self.end_line()?;
         }
-        self.part += 1;
+        let finished = self.read.ending(ended, &self.standing);
+        self.read.finished.push(finished);
         self.query = None;
         self.next_page = PageNumber::FIRST;
         self.assembly = std::mem::take(&mut self.assembly).for_next_part();
-        Ok(self.landmark())
+        let (standing, assembly) = (self.standing.clone(), self.assembly.clone());
+        self.read.start = Some(PartStart { output: self.mark(), standing, assembly });
+        self.commit_later(now);
+        Ok(self.assembly.clone())
     }
 
     /// Makes everything so far durable, beside the writing.
@@ -243,7 +257,6 @@ impl Output {
         self.sink.commit_later(&position, then);
         self.uncommitted_bytes = 0;
         self.uncommitted_pages = 0;
-        self.last_whole = None;
         self.committed_at = Some(now);
     }
 
@@ -251,25 +264,29 @@ impl Output {
     ///
     /// # Errors
     /// The sink's.
-    pub fn save(&mut self) -> Result<(), SinkError> {
+    fn save(&mut self) -> Result<(), SinkError> {
         let landmark = self.landmark();
         self.trace.has_committed.store(true, Ordering::Release);
         self.sink.commit(&landmark.position)?;
+        self.uncommitted_bytes = 0;
+        self.uncommitted_pages = 0;
         (self.keeper)(landmark)(Ok(()));
         Ok(())
     }
 
-    /// Ends the writing: the last line ending, everything durable, size and hash.
+    /// Ends the writing with the end of the last part: the last line ending, everything durable, size and hash.
     ///
     /// # Errors
     /// The sink's.
-    pub fn seal(&mut self) -> Result<(Standing, Option<Sealed>), SinkError> {
+    pub fn seal(&mut self, ended: EndedPart) -> Result<Whole, SinkError> {
         if self.standing.line_is_open {
             self.end_line()?;
         }
         self.save()?;
         let sealed = self.sink.seal()?;
-        Ok((self.standing.clone(), sealed))
+        let mut parts = self.read.finished.clone();
+        parts.push(self.read.ending(ended, &self.standing));
+        Ok(Whole { written: self.standing.written, parts, sealed })
     }
 
     /// Makes durable what is not yet; nothing to do where nothing was written since.
@@ -277,11 +294,7 @@ impl Output {
     /// # Errors
     /// The sink's.
     pub fn save_if_any(&mut self) -> Result<(), SinkError> {
-        if self.uncommitted_pages == 0 {
-            return Ok(());
-        }
-        self.uncommitted_pages = 0;
-        self.save()
+        if self.uncommitted_pages == 0 { Ok(()) } else { self.save() }
     }
 
     /// How a later run could finish the delivery.
@@ -300,38 +313,28 @@ impl Output {
         self.sink.finish(manifest)
     }
 
-    /// Gives the output up after an error. Where there was no room for more, the pages before are made durable: a later
-    /// run, with room, goes on behind them.
-    pub fn give_up(&mut self, error: &SinkError) {
-        // A host's sink keeps no account of where it stands, and is asked for nothing more after its error.
-        let is_ours = self.own_mark.is_none();
-        let last_whole = self.last_whole.take().filter(|_| is_ours && matches!(error, SinkError::Full { .. }));
-        if let Some(landmark) = last_whole {
-            let cut_back = self.sink.begin(Some(&landmark.position));
-            if cut_back.and_then(|()| self.sink.commit(&landmark.position)).is_ok() {
-                (self.keeper)(landmark)(Ok(()));
-            }
-        }
-        self.sink.abort();
-    }
-
     /// Gives the output up, for now or for good.
     pub fn abort(&mut self) {
         self.sink.abort();
     }
 
+    fn mark(&self) -> FileMark {
+        self.own_mark.or_else(|| self.sink.mark()).unwrap_or(FileMark::START)
+    }
+
     fn landmark(&self) -> Landmark {
         let Written { n_pages, n_rows, .. } = self.standing.written;
         let position = Position {
-            part: self.part,
+            part: u32::try_from(self.read.finished.len()).unwrap_or(u32::MAX),
             query_id: self.query.clone(),
             next_page: self.next_page,
             n_pages,
             n_rows,
-            output: self.own_mark.or_else(|| self.sink.mark()).unwrap_or(FileMark::START),
+            output: self.mark(),
             ..Position::start()
         };
-        Landmark { position, standing: self.standing.clone(), assembly: self.assembly.clone() }
+        let (standing, assembly, read) = (self.standing.clone(), self.assembly.clone(), self.read.clone());
+        Landmark { position, standing, assembly, read }
     }
 
     fn start(&mut self, header: &[u8]) -> Result<(), SinkError> {

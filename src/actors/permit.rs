@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::actors::{CallEnded, CallKind, Line, ToldToWait};
 use crate::model::{AccessToken, Outcome};
+use crate::policy::gate::TURN_LIFE;
 
 /// Calls of one tenant that are under way. Shared by the permits and the gate, and kept over a rebuild of the gate.
 #[derive(Clone, Debug, Default)]
@@ -109,6 +110,13 @@ impl Permit {
     /// The token to send. Every call but a token call has one.
     pub fn token(&self) -> Option<&AccessToken> {
         self.token.as_ref()
+    }
+
+    /// Whether the call may still go out, having been admitted at that moment: who has waited for something else since
+    /// may have missed its turn, or a pause.
+    pub fn is_still_good(&self, admitted: Instant) -> bool {
+        let now = Instant::now();
+        now.saturating_duration_since(admitted) <= TURN_LIFE && self.lines.pause.left(now).is_none()
     }
 
     /// Tells the gate of a pause at once, before the answer's body is read.

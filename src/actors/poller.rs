@@ -214,14 +214,28 @@ async fn submit(parts: &PollerParts, client: &TenantClient, part: u32) -> Result
     let body = QueryBody::new(&report.template_id, window, filters.collect(), report.page_size);
     let mut tries = Tries::new(context, CallKind::Submit);
     let mut n_unknown = 0;
+    let mut is_announced = false;
     loop {
-        let Some(permit) = until_cancelled(context, tries.permit()).await else { return Ok(None) };
-        let permit = permit?;
+        let Some(permit) = until_cancelled(context, tries.permit()).await else {
+            if is_announced && n_unknown == 0 {
+                context.journal.submission_refused(part).await.map_err(|error| not_stored(context, &error))?;
+            }
+            return Ok(None);
+        };
+        let (permit, admitted) = (permit?, Instant::now());
         fail::fail_point!(&context.place("poller"));
         let Some(token) = permit.token().cloned() else { return Err(Stop::Refused(no_token())) };
         let throttled = |status, wait| permit.told_to_wait(status, wait);
         let out = SubmissionOut::new(context);
-        context.journal.submission_begins(part).await.map_err(|error| not_stored(context, &error))?;
+        if !is_announced {
+            context.journal.submission_begins(part).await.map_err(|error| not_stored(context, &error))?;
+            is_announced = true;
+            // The store may have taken its time, and the next turn needs none of it any more.
+            if !permit.is_still_good(admitted) {
+                tries.give_back(permit);
+                continue;
+            }
+        }
         fail::fail_point!("submission-begins");
         let fault = match client.submit(Call { token: &token, throttled: &throttled }, &body).await {
             Ok(query) => {
@@ -237,7 +251,8 @@ async fn submit(parts: &PollerParts, client: &TenantClient, part: u32) -> Result
             Err(fault) => fault,
         };
         drop(out);
-        if !fault.may_have_acted() {
+        if !fault.may_have_acted() && n_unknown == 0 {
+            is_announced = false;
             context.journal.submission_refused(part).await.map_err(|error| not_stored(context, &error))?;
         }
         if fault.may_have_acted() {

@@ -18,8 +18,9 @@ use crate::policy::ends::QueryCheck;
 
 // ---- The host and the supervisor -------------------------------------------------------------------------------
 
-/// Host → supervisor: extract a report; answered when it ends.
-#[derive(Clone, Debug, Message)]
+/// Host → supervisor: extract a report; answered when it ends. An order equal to one under way joins it; another one for
+/// the same report waits for that to end.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "Result<Ending, Failure>")]
 pub struct Extract {
     /// The report's name in the configuration.

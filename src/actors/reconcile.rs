@@ -1,8 +1,8 @@
 //! The books of a finished extraction: rows against the tenant's counts, and the manifest that says so.
 
 use crate::actors::ExtractionContext;
-use crate::actors::memo::FinishedPart;
 use crate::actors::output::Written;
+use crate::actors::parts::FinishedPart;
 use crate::config::OnMismatch;
 use crate::model::{
     CsvCounts, Failure, FailureClass, HttpCounts, Manifest, OutputRecord, Reconciliation, Timestamp, Verdict,

@@ -10,7 +10,7 @@ use actix::prelude::*;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-use crate::actors::books::{AfterWriter, Books, InHand, Running, called_off};
+use crate::actors::books::{AfterWriter, Asker, Books, InHand, Running, called_off};
 use crate::actors::extract_answer::ExtractAnswer;
 use crate::actors::workshop::Workshop;
 use crate::actors::{
@@ -53,6 +53,31 @@ impl SupervisorActor {
         self.is_flush_due = self.books.lock().flush();
         if self.is_flush_due {
             ctx.run_later(FLUSH_PAUSE, Self::flush_later);
+        }
+    }
+
+    /// Takes an order in: it joins an equal one that is under way, waits for another one for the same report, or begins.
+    pub(super) fn take(&mut self, order: Extract, asker: Asker, ctx: &mut Context<Self>) {
+        let books = self.books.clone();
+        let mut books = books.lock();
+        if books.is_closing {
+            let _ = asker.send(Ok(called_off(&order.report)));
+            return;
+        }
+        if let Some(running) = books.by_report(&order.report) {
+            if running.order == order {
+                running.askers.push(asker);
+            } else {
+                running.later.push_back((order, asker));
+            }
+            return;
+        }
+        let id = books.next_id();
+        if let Some(running) = self.workshop.running(order, id, asker) {
+            let progress = running.progress.clone();
+            books.running.push(running);
+            self.publish(books, progress, ctx);
+            self.open(id, ctx);
         }
     }
 
@@ -109,23 +134,8 @@ impl Handler<Extract> for SupervisorActor {
         }
         books.in_hand = Some(InHand::Order(name.clone()));
         fail::fail_point!(&format!("supervisor/{name}"));
-        if let Some(running) = books.by_report(&order.report) {
-            running.askers.push(asker);
-            drop(books);
-        } else {
-            match self.workshop.running(order, books.next_id(), asker) {
-                Ok(running) => {
-                    let (id, progress) = (running.id, running.progress.clone());
-                    books.running.push(running);
-                    self.publish(books, progress, ctx);
-                    self.open(id, ctx);
-                }
-                Err(failure) => {
-                    books.in_hand = None;
-                    return ExtractAnswer::Now(Err(failure));
-                }
-            }
-        }
+        drop(books);
+        self.take(order, asker, ctx);
         let mut books = self.books.lock();
         books.in_hand = None;
         books.deadly_orders.remove(&name);
@@ -240,9 +250,9 @@ impl Handler<ExtractionEnded> for SupervisorActor {
             // Whatever else was in hand: it is delivered.
             ExtractionEnd::Ended(ending @ Ending::Complete(_)) => self.end(id, ending, ctx),
             _ if is_released && is_winding_down => self.released(id, ctx),
-            ExtractionEnd::Ended(ending) if is_released => self.end(id, ending, ctx),
+            ExtractionEnd::Ended(ending) if is_released => self.ended_by_writer(id, AfterWriter::End(ending), ctx),
             ExtractionEnd::Ended(ending) => self.wind_down(id, AfterWriter::End(ending), ctx),
-            ExtractionEnd::Expired(part) if is_released => self.expire(id, part, ctx),
+            ExtractionEnd::Expired(part) if is_released => self.ended_by_writer(id, AfterWriter::Expire(part), ctx),
             ExtractionEnd::Expired(part) => self.wind_down(id, AfterWriter::Expire(part), ctx),
         }
     }

@@ -14,15 +14,14 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::actors::books::{Asker, Running, Stages};
 use crate::actors::context::{HttpTally, Opening, QueryPermits, Trace};
-use crate::actors::memo::Memo;
+use crate::actors::memo::{Memo, taken_up};
 use crate::actors::opening::unreadable;
-use crate::actors::output::Landmark;
 use crate::actors::page_fetcher::PageFetcherActor;
 use crate::actors::poller::{PollerActor, PollerParts};
 use crate::actors::reconcile::Account;
 pub use crate::actors::supervisor_lines::SupervisorLines;
 use crate::actors::tenant_stage::{Shared, TenantParts, TenantStage};
-use crate::actors::writer::{PartsRead, WriterActor, WriterParts};
+use crate::actors::writer::{WriterActor, WriterParts};
 use crate::actors::{
     ByteBudget, DeathNotice, Extract, ExtractionContext, FetchPage, Incarnation, Journal, Lane, Line, Stage,
 };
@@ -36,7 +35,7 @@ use crate::sink::{
     Accounted, Backstage, FileSink, OutputNames, Sink, SinkError, StdoutSink, preflight, refuse_links_between,
 };
 use crate::state::agenda::{Destination, Task};
-use crate::state::{Checkpoint, StoreHandle, StoredExtraction};
+use crate::state::{Claim, StoreHandle, StoredExtraction};
 use crate::transport::Dial;
 
 /// Everything that touches the world outside, so that a simulation can put its own in place.
@@ -122,18 +121,16 @@ pub struct Workshop {
 }
 
 impl Workshop {
-    /// The books' entry for a new order.
-    ///
-    /// # Errors
-    /// If there is no such report.
-    pub fn running(&self, order: Extract, id: ExtractionId, asker: Asker) -> Result<Running, Failure> {
+    /// The books' entry for a new order; none where there is no such report, which its asker is told.
+    pub fn running(&self, order: Extract, id: ExtractionId, asker: Asker) -> Option<Running> {
         let name = &order.report;
         let Some(report) = self.config.report(name.as_str()).cloned() else {
             let message = format!("{name}: there is no report of that name in the configuration");
-            return Err(Failure::new(FailureClass::Local, message));
+            let _ = asker.send(Err(Failure::new(FailureClass::Local, message)));
+            return None;
         };
         let opening = self.link(&report.tenant).map(Opening::new);
-        Ok(Running { askers: vec![asker], opening, ..self.queued(id, order, report) })
+        Some(Running { askers: vec![asker], opening, ..self.queued(id, order, report) })
     }
 
     /// The books' entry for the window that follows on one which has ended.
@@ -144,6 +141,7 @@ impl Workshop {
             query_permits: ended.query_permits,
             pause: ended.pause,
             askers: ended.askers,
+            later: ended.later,
             leavers: ended.leavers,
             ..self.queued(id, ended.order, ended.report)
         }
@@ -171,6 +169,7 @@ impl Workshop {
             progress: Progress::queued(id, report.name.clone(), report.tenant.clone(), now),
             report,
             askers: Vec::new(),
+            later: VecDeque::new(),
             leavers: Vec::new(),
         }
     }
@@ -248,8 +247,7 @@ impl Workshop {
         let windows = report.parts(window).map_err(|problem| {
             Ending::Failed(Failure::new(FailureClass::Config, format!("{}: {problem}", report.name)))
         })?;
-        let from = stored.checkpoint.as_ref().map(|checkpoint| taken_up(checkpoint, &stored)).transpose();
-        let from = from.map_err(|why| unreadable(&report, "its position", &why))?;
+        let from = taken_up(&stored).map_err(|why| unreadable(&report, "its position", &why))?;
         let (sink, lane) = self.sink(&report, window, &order.own_lane).map_err(Ending::Failed)?;
         let journal = Journal::new(self.seams.store.clone(), order.task.key.clone());
         place_for_head(&order.query_permits, stored.checkpoint.as_ref().map_or(0, |from| from.position.part));
@@ -270,7 +268,7 @@ impl Workshop {
             cancelled: order.cancelled,
             paused: order.paused,
             query_permits: order.query_permits,
-            journal: journal.clone(),
+            journal,
             watermark: order.task.watermark(&report),
             submissions_out: watch::channel(0).0,
             moved: self.lines.moved.clone(),
@@ -294,10 +292,10 @@ impl Workshop {
         let writer = WriterActor::new(writer_parts, sink, self.notice(Stage::Writer(order.id))).start();
         ready.connect(writer.clone().recipient());
         checked.connect(writer.clone().recipient());
-        let poller_parts = PollerParts { context, stored, ready, checked };
+        let poller_parts = PollerParts { context: context.clone(), stored, ready, checked };
         let poller = PollerActor::new(poller_parts, link.client(), self.notice(Stage::Poller(order.id))).start();
         check.connect(poller.clone().recipient());
-        Ok(Stages { poller, writer, journal })
+        Ok(Stages { poller, writer, context })
     }
 
     /// Starts a stage anew that belongs to no extraction.
@@ -370,9 +368,28 @@ impl Workshop {
 
     /// Has stored where an extraction stands, for people to see.
     pub fn store_state(&self, running: &Running) {
+        self.store_last(running, None);
+    }
+
+    /// The same as its last entry: the report is another process's to claim once that is stored, and not before.
+    pub fn store_last(&self, running: &Running, claim: Option<Claim>) {
         let Some(key) = running.task.as_ref().map(|task| task.key.clone()) else { return };
         let (state, message) = (running.progress.state, running.progress.message.clone());
-        drop(self.seams.store.call(move |store| store.save_state(&key, state, message.as_deref())));
+        drop(self.seams.store.call(move |store| {
+            let stored = store.save_state(&key, state, message.as_deref());
+            drop(claim);
+            stored
+        }));
+    }
+
+    /// Has forgotten what is stored of an extraction that nothing is left to do for.
+    pub fn forget(&self, running: &Running, claim: Option<Claim>) {
+        let Some(key) = running.task.as_ref().map(|task| task.key.clone()) else { return };
+        drop(self.seams.store.call(move |store| {
+            let forgotten = store.forget(&key);
+            drop(claim);
+            forgotten
+        }));
     }
 
     /// Takes everything down. The last thing that a workshop does.
@@ -438,16 +455,4 @@ fn place_for_head(permits: &QueryPermits, head: u32) {
     {
         permits.insert(head, permit);
     }
-}
-
-/// Where a writer goes on.
-fn taken_up(checkpoint: &Checkpoint, stored: &StoredExtraction) -> Result<(Landmark, PartsRead), String> {
-    let position = &checkpoint.position;
-    let query = stored.queries.get(&position.part).map(|query| &query.id);
-    if position.query_id.is_some() && position.query_id.as_ref() != query {
-        return Err("it is of another query than the one that is stored".to_owned());
-    }
-    let Memo { standing, assembly, finished, part_start, .. } = Memo::parse(&checkpoint.memo)?;
-    let landmark = Landmark { position: checkpoint.position.clone(), standing, assembly };
-    Ok((landmark, PartsRead { finished, start: part_start }))
 }

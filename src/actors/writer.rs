@@ -16,15 +16,16 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::actors::assembly::{Assembly, AssemblyMemo, Move};
-use crate::actors::memo::{FinishedPart, Memo, PartStart};
-use crate::actors::output::{COMMIT_AFTER, Cut, Keeper, Landmark, Output, Standing, Written};
+use crate::actors::memo::Memo;
+use crate::actors::output::{COMMIT_AFTER, Cut, Keeper, Landmark, Output, Written};
 use crate::actors::page_fetcher::PageNewsGuard;
+use crate::actors::parts::{EndedPart, PartsRead};
 use crate::actors::reconcile::Account;
 use crate::actors::{
     CheckQuery, DeathNotice, ExtractionContext, ExtractionEnd, ExtractionStep, FetchPage, FetchedPage, Lane, LaneDead,
     Line, OpenPart, PageNews, ResultsReady, Share, endings,
 };
-use crate::model::{PageNumber, PartRecord};
+use crate::model::PageNumber;
 use crate::policy::ends::{Doubt, RepeatedPages};
 use crate::sink::{Sink, SinkError, WhenDurable};
 use crate::state::Checkpoint;
@@ -49,20 +50,11 @@ pub struct WriterParts {
     /// What the manifest is to say of the time before.
     pub account: Account,
     /// Where to go on, if an earlier writer has made anything durable.
-    pub from: Option<(Landmark, PartsRead)>,
+    pub from: Option<Landmark>,
     /// Whether a later run can go on from a position: not from one in a stream.
     pub keeps_positions: bool,
     /// Whether it is a file of ours, and no host's sink.
     pub is_file: bool,
-}
-
-/// The parts that are in the output whole, and where the present one began.
-#[derive(Clone, Debug, Default)]
-pub struct PartsRead {
-    /// The finished ones.
-    pub finished: Vec<FinishedPart>,
-    /// None while the first part is being read.
-    pub start: Option<PartStart>,
 }
 
 /// The part that is being read.
@@ -86,9 +78,6 @@ pub struct WriterActor {
     reading: Option<Reading>,
     /// Where the present part is taken up, as long as it has not been.
     taken_up: Option<(PageNumber, AssemblyMemo)>,
-    /// The output's state where the present part began.
-    part_began: Standing,
-    read: Arc<Mutex<PartsRead>>,
     turn: Option<(Share, tokio::sync::OwnedSemaphorePermit)>,
     written: Written,
     n_orders: u64,
@@ -101,15 +90,12 @@ pub struct WriterActor {
 
 impl WriterActor {
     /// A writer into `sink`, which has not begun yet.
-    pub fn new(mut parts: WriterParts, sink: Box<dyn Sink>, notice: DeathNotice) -> Self {
+    pub fn new(parts: WriterParts, sink: Box<dyn Sink>, notice: DeathNotice) -> Self {
         let context = &parts.context;
         let with_mark = context.report.output.encoding == crate::config::Encoding::Utf8Sig;
         let backlog = context.output_backlog.clone();
-        let (from, read) = parts.from.take().unzip();
-        let read = Arc::new(Mutex::new(read.unwrap_or_default()));
-        let keeper = keeper(&parts, &read);
+        let keeper = keeper(&parts);
         let output = Output::new(sink, context.memory.block_bytes(), with_mark, backlog, context.trace.clone(), keeper);
-        let start = read.lock().start.as_ref().map(|start| start.standing.clone());
         let mut writer = Self {
             parts,
             output: Arc::new(Mutex::new(Some(output))),
@@ -117,8 +103,6 @@ impl WriterActor {
             ready: BTreeMap::new(),
             reading: None,
             taken_up: None,
-            part_began: start.unwrap_or_default(),
-            read,
             turn: None,
             written: Written::default(),
             n_orders: 0,
@@ -128,11 +112,10 @@ impl WriterActor {
             is_over: false,
             notice,
         };
-        if let Some(from) = from {
+        if let Some(from) = &writer.parts.from {
             writer.nth_part = from.position.part;
             writer.written = from.standing.written;
             writer.taken_up = Some((from.position.next_page, from.assembly.clone()));
-            writer.parts.from = Some((from, PartsRead::default()));
         }
         writer
     }
@@ -154,7 +137,7 @@ impl WriterActor {
             match &done {
                 Ok(_) => *place.lock() = Some(output),
                 // Nothing but this follows an error, also where more pages are queued already.
-                Err(error) => output.give_up(error),
+                Err(_) => output.abort(),
             }
             Some(done)
         });
@@ -274,45 +257,26 @@ impl WriterActor {
         reading.part.useful_up_to(0);
         self.parts.context.query_permits.lock().remove(&self.nth_part);
         self.n_lost.clear();
-        self.on_output(ctx, Output::end_part, move |writer, next, ctx| {
-            let finished = writer.finished_part(&reading, &next.standing);
-            let Landmark { position, standing, assembly } = next;
-            writer.part_began = standing.clone();
-            writer.taken_up = Some((PageNumber::FIRST, assembly.clone()));
-            {
-                let mut read = writer.read.lock();
-                read.finished.push(finished);
-                read.start = Some(PartStart { output: position.output, standing, assembly });
-            }
-            writer.nth_part += 1;
-            let now = Instant::now();
-            writer.on_output(
-                ctx,
-                move |output| {
-                    output.commit_later(now);
-                    Ok(())
-                },
-                |_, (), _| {},
-            );
-            match writer.ready.remove(&writer.nth_part) {
-                Some(ready) => writer.read_part(ready, ctx),
-                // Others may fetch while this one waits for its next query.
-                None => writer.turn = None,
-            }
-        });
+        let (ended, now) = (self.ended(reading), Instant::now());
+        self.on_output(
+            ctx,
+            move |output| output.end_part(ended, now),
+            |writer, begins_with, ctx| {
+                writer.taken_up = Some((PageNumber::FIRST, begins_with));
+                writer.nth_part += 1;
+                match writer.ready.remove(&writer.nth_part) {
+                    Some(ready) => writer.read_part(ready, ctx),
+                    // Others may fetch while this one waits for its next query.
+                    None => writer.turn = None,
+                }
+            },
+        );
     }
 
-    fn finished_part(&self, reading: &Reading, now: &Standing) -> FinishedPart {
-        let (then, records) =
-            (&self.part_began, |standing: &Standing| standing.written.n_bytes - standing.n_header_bytes);
-        FinishedPart {
-            record: PartRecord {
-                query_id: reading.part.query.clone(),
-                window: self.parts.context.windows[self.nth_part as usize],
-                pages: now.written.n_pages - then.written.n_pages,
-                rows: now.written.n_rows - then.written.n_rows,
-                bytes: records(now) - records(then),
-            },
+    fn ended(&self, reading: Reading) -> EndedPart {
+        EndedPart {
+            query: reading.part.query.clone(),
+            window: self.parts.context.windows[self.nth_part as usize],
             counts: reading.assembly.counts(),
             total_rows: reading.total_rows,
         }
@@ -391,7 +355,7 @@ impl Actor for WriterActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let from = self.parts.from.take().map(|(from, _)| from);
+        let from = self.parts.from.take();
         if from.is_some() {
             self.tell_written();
         }
@@ -402,15 +366,14 @@ impl Actor for WriterActor {
 }
 
 /// Has landmarks stored once they are durable.
-fn keeper(parts: &WriterParts, read: &Arc<Mutex<PartsRead>>) -> Keeper {
-    let (context, account, read) = (parts.context.clone(), parts.account.clone(), read.clone());
+fn keeper(parts: &WriterParts) -> Keeper {
+    let (context, account) = (parts.context.clone(), parts.account.clone());
     let keeps_positions = parts.keeps_positions;
     Box::new(move |landmark| -> WhenDurable {
         if !keeps_positions {
             return Box::new(drop);
         }
-        let Landmark { position, standing, assembly } = landmark;
-        let PartsRead { finished, start: part_start } = read.lock().clone();
+        let Landmark { position, standing, assembly, read: PartsRead { finished, start: part_start } } = landmark;
         let http = context.http_counts(account.http_before, account.tokens_before, account.opens_before);
         let memo = Memo { http, standing, assembly, finished, part_start }.to_text();
         let context = context.clone();

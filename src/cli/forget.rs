@@ -5,12 +5,13 @@
 //! new files may stand under their final names. Files go before records, so that a call that was cut off can be
 //! repeated.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use cxtract::config::{ReportConfig, Zone};
 use cxtract::model::{Disk, ReportName, ReportState, TenantName, Window};
 use cxtract::sink::{OutputNames, Publication, SinkError};
-use cxtract::state::{Claim, Origin, Store, StoreError, StoredExtraction};
+use cxtract::state::{Claim, ExtractionKey, Origin, Store, StoreError, StoredExtraction};
 
 use crate::cli::exit::{Exit, Trouble};
 use crate::cli::{windows, words};
@@ -46,10 +47,13 @@ impl Forget<'_> {
         if known.is_empty() && self.configured.is_none() {
             return Err(Trouble::refused(&self.unknown()));
         }
-        let _claims = claims(store, &known)?;
-        // Whoever held a claim until now may have finished in the meantime.
+        let claims = self.claims(store, &known)?;
+        // Whoever held a claim until now may have finished in the meantime. What has come in since is nobody's to drop.
         let known = self.known(store)?;
-        let meant = |stored: &&StoredExtraction| self.window.is_none_or(|window| stored.key.window == window);
+        let is_claimed =
+            |key: &ExtractionKey| claims.iter().any(|(of, _)| *of == (key.report.clone(), key.tenant.clone()));
+        let is_in_window = |key: &ExtractionKey| self.window.is_none_or(|window| key.window == window);
+        let meant = |stored: &&StoredExtraction| is_claimed(&stored.key) && is_in_window(&stored.key);
         let (unfinished, complete): (Vec<_>, Vec<_>) =
             known.iter().filter(meant).partition(|stored| stored.state != ReportState::Complete);
         if unfinished.is_empty() {
@@ -71,6 +75,24 @@ impl Forget<'_> {
         }
         say(self.nothing(&[]));
         Ok(())
+    }
+
+    /// Claims every report that is meant, whether anything of it is unfinished or not: a run may be about to begin.
+    fn claims(&self, store: &dyn Store, known: &[StoredExtraction]) -> Result<Vec<(Owner, Claim)>, Trouble> {
+        let configured = self.configured.map(|report| (report.name.clone(), report.tenant.clone()));
+        let stored = known.iter().map(|stored| (stored.key.report.clone(), stored.key.tenant.clone()));
+        let owners: BTreeSet<Owner> = configured.into_iter().chain(stored).collect();
+        let claimed = |owner: Owner| match store.claim(&owner.0, &owner.1)? {
+            Some(claim) => Ok((owner, claim)),
+            None => {
+                let message = format!(
+                    "another process works on {} at {}; nothing was forgotten; stop it, or let it end",
+                    owner.0, owner.1
+                );
+                Err(Trouble { exit: Exit::Parked, message })
+            }
+        };
+        owners.into_iter().map(claimed).collect()
     }
 
     fn known(&self, store: &dyn Store) -> Result<Vec<StoredExtraction>, StoreError> {
@@ -139,29 +161,8 @@ impl Forget<'_> {
     }
 }
 
-/// The right to work on the report, at every tenant where something of it is unfinished.
-fn claims(store: &dyn Store, known: &[StoredExtraction]) -> Result<Vec<Claim>, Trouble> {
-    let mut owners: Vec<(&ReportName, &TenantName)> = Vec::new();
-    for stored in known.iter().filter(|stored| stored.state != ReportState::Complete) {
-        let owner = (&stored.key.report, &stored.key.tenant);
-        if !owners.contains(&owner) {
-            owners.push(owner);
-        }
-    }
-    let mut claims = Vec::new();
-    for (report, tenant) in owners {
-        match store.claim(report, tenant)? {
-            Some(claim) => claims.push(claim),
-            None => {
-                let message = format!(
-                    "another process works on {report} at {tenant}; nothing was forgotten; stop it, or let it end"
-                );
-                return Err(Trouble { exit: Exit::Parked, message });
-            }
-        }
-    }
-    Ok(claims)
-}
+/// A report at a tenant.
+type Owner = (ReportName, TenantName);
 
 /// How a delivery that was begun is finished; none where there are no files to show.
 fn publication(stored: &StoredExtraction) -> Result<Option<Publication>, StoreError> {

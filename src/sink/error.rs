@@ -74,12 +74,9 @@ impl SinkError {
         }
     }
 
-    /// It could not be made durable, for want of room or otherwise.
+    /// It could not be made durable, whatever the system says why.
     pub fn unsynced(place: impl Display, source: io::Error) -> Self {
-        match Self::failed(place, "", source) {
-            Self::Failed { place, source, .. } => Self::Unsynced { place, source },
-            full => full,
-        }
+        Self::Unsynced { place: place.to_string(), source: Arc::new(source) }
     }
 
     /// The caller and the sink disagree about where they are.

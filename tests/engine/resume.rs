@@ -221,6 +221,9 @@ struct Kept(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
 struct Inner {
+    /// How long each write takes.
+    pause: Duration,
+    n_writes: usize,
     bytes: Vec<u8>,
     acknowledged: usize,
     begun_at: Vec<u64>,
@@ -239,7 +242,15 @@ impl Sink for Kept {
     }
 
     fn write(&mut self, block: &Bytes) -> Result<(), SinkError> {
-        self.0.lock().bytes.extend_from_slice(block);
+        let pause = {
+            let mut inner = self.0.lock();
+            inner.n_writes += 1;
+            inner.bytes.extend_from_slice(block);
+            inner.pause
+        };
+        // A sink has a thread of its own and may block it.
+        let (_busy, done) = std::sync::mpsc::channel::<()>();
+        done.recv_timeout(pause).ok();
         Ok(())
     }
 
@@ -354,4 +365,108 @@ fn d7_a_folder_that_can_not_be_written_for_a_while_costs_nothing_of_what_was_ext
     std::fs::remove_dir(&blocked).unwrap();
     assert_eq!(stand.extract_all().resumed, 2);
     assert_eq!(stand.n_queries(), 1);
+}
+
+/// A split report on its way into a sink that takes its time, so that pages queue up there when something happens.
+fn into_slow_sink(stand: &Stand, kept: &Kept) -> EngineHandle {
+    kept.0.lock().pause = Duration::from_millis(15);
+    let kept = kept.clone();
+    Engine::builder().config(stand.config()).sink("calls", move || kept.clone()).start().unwrap()
+}
+
+/// Resolves once so much was written.
+async fn written(kept: &Kept, n_writes: usize) {
+    while kept.0.lock().n_writes < n_writes {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// The manifest of a report that is whole, whatever it went through.
+fn whole(stand: &Stand, kept: &Kept, ending: Ending) -> Manifest {
+    let manifest = complete(ending);
+    let inner = kept.0.lock();
+    assert!(inner.bytes == stand.mock.expected_csv("detail"), "{} bytes", inner.bytes.len());
+    let parts = manifest.parts.as_ref().expect("it is split");
+    assert_eq!(parts.iter().map(|part| part.rows).collect::<Vec<_>>(), [450; 4]);
+    assert_eq!((manifest.output.rows, manifest.pages), (1800, 20));
+    assert_eq!(manifest.reconciliation.total_rows, Some(1800));
+    manifest
+}
+
+#[test]
+fn a_part_s_end_and_what_is_stored_of_it_are_one_step_whenever_the_report_is_called_off() {
+    for n_writes in [3, 5, 6, 7, 9, 10, 11, 15] {
+        for is_lost in [false, true] {
+            let stand = stand(tenant_of(450)).report("split: 10d").set("max_queries", "4");
+            let kept = Kept::default();
+            run(async {
+                let engine = into_slow_sink(&stand, &kept);
+                let asker = engine.clone();
+                let ending = actix_rt::spawn(async move { asker.extract("calls").await.unwrap() });
+                written(&kept, n_writes).await;
+                assert!(engine.cancel("calls").await);
+                assert!(matches!(ending.await.unwrap(), Ending::Parked(_)));
+                engine.shutdown().await;
+                if is_lost {
+                    stand.mock.with(|tenant| (0..tenant.queries().len()).for_each(|nth| tenant.expire_query(nth)));
+                }
+                let engine = into_slow_sink(&stand, &kept);
+                let ending = engine.extract("calls").await.unwrap();
+                engine.shutdown().await;
+                whole(&stand, &kept, ending);
+            });
+        }
+    }
+}
+
+#[test]
+fn t6_a_query_opened_ahead_that_expires_while_a_part_is_written_loses_nothing() {
+    for n_writes in [2, 4, 5, 6, 8, 10] {
+        let stand = stand(tenant_of(450)).report("split: 10d").set("max_queries", "4");
+        let kept = Kept::default();
+        run(async {
+            let engine = into_slow_sink(&stand, &kept);
+            let asker = engine.clone();
+            let ending = actix_rt::spawn(async move { asker.extract("calls").await.unwrap() });
+            written(&kept, n_writes).await;
+            stand.mock.with(|tenant| (0..tenant.queries().len()).skip(1).for_each(|nth| tenant.expire_query(nth)));
+            let ending = ending.await.unwrap();
+            engine.shutdown().await;
+            whole(&stand, &kept, ending);
+        });
+    }
+}
+
+#[test]
+fn a_submission_that_is_out_is_heard_before_a_part_starts_again() {
+    let slow_submission =
+        FaultRule::new(Matcher::kind(CallKind::Submit).matches(1..2), Fault::Delay(Duration::from_millis(600)));
+    let stand = stand(tenant_of(950).latency(Duration::from_millis(10)).fault(slow_submission))
+        .set("max_in_flight", "2")
+        .set("max_queries", "2")
+        .report("split: 10d");
+    let ending = with_engine(stand.config(), async |engine: EngineHandle| {
+        let asker = engine.clone();
+        let ending = actix_rt::spawn(async move { asker.extract("calls").await.unwrap() });
+        asked_for(&stand, 0, 2).await;
+        stand.mock.with(|tenant| tenant.expire_query(0));
+        ending.await.unwrap()
+    });
+    complete(ending);
+    assert_eq!(stand.n_queries(), 5, "one for each part, and one for the one that expired");
+    assert!(stand.delivered() == stand.mock.expected_csv("detail"));
+}
+
+#[test]
+fn another_order_for_a_report_under_way_is_carried_out_after_it() {
+    let stand = slow(950);
+    let moment = |text: &str| cxtract::model::Timestamp::parse(text).unwrap();
+    let window =
+        cxtract::model::Window { from: moment("2023-01-01T00:00:00Z"), to: moment("2023-01-01T23:59:59.999Z") };
+    let given = Extract { asked: cxtract::model::Asked::Given(window), ..Extract::report("calls") };
+    let (due, given) = with_engine(stand.config(), async |engine: EngineHandle| {
+        tokio::join!(engine.extract("calls"), engine.extract_with(given))
+    });
+    assert_eq!(complete(due.unwrap()).window.from, moment("2024-01-01T00:00:00Z"));
+    assert_eq!(complete(given.unwrap()).window, window);
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use super::{Reading, WriterActor};
+use super::WriterActor;
 use crate::actors::books::called_off;
-use crate::actors::output::{Output, Standing};
+use crate::actors::output::Whole;
 use crate::actors::reconcile::reconcile;
 use crate::actors::{ExtractionEnd, ExtractionStep, LaneDead, endings};
 use crate::model::{Ending, Failure, Manifest};
@@ -26,19 +26,17 @@ impl WriterActor {
         self.parts.context.query_permits.lock().remove(&self.nth_part);
         self.turn = None;
         tracing::debug!(n_discarded = reading.assembly.n_discarded(), "the results are read to their end");
-        self.on_output(ctx, Output::seal, move |writer, (standing, sealed), ctx| {
-            writer.deliver(&reading, &standing, sealed, ctx);
-        });
+        let columns = reading.assembly.columns();
+        let ended = self.ended(reading);
+        self.on_output(ctx, move |output| output.seal(ended), |writer, whole, ctx| writer.deliver(columns, whole, ctx));
     }
 
-    fn deliver(&mut self, reading: &Reading, standing: &Standing, sealed: Option<Sealed>, ctx: &mut Context<Self>) {
-        self.written = standing.written;
-        let mut finished = std::mem::take(&mut self.read.lock().finished);
-        finished.push(self.finished_part(reading, standing));
-        let sealed = sealed.unwrap_or_else(|| Sealed { bytes: self.written.n_bytes, sha256: String::new() });
+    fn deliver(&mut self, columns: Vec<String>, whole: Whole, ctx: &mut Context<Self>) {
+        let Whole { written, parts, sealed } = whole;
+        self.written = written;
+        let sealed = sealed.unwrap_or_else(|| Sealed { bytes: written.n_bytes, sha256: String::new() });
         let account = &self.parts.account;
-        let columns = reading.assembly.columns();
-        let manifest = match reconcile(&self.parts.context, account, &finished, columns, self.written, sealed) {
+        let manifest = match reconcile(&self.parts.context, account, &parts, columns, written, sealed) {
             Ok(manifest) => Arc::new(manifest),
             Err(failure) => return self.fail(failure, ctx),
         };

@@ -55,6 +55,14 @@ impl<'a> Plan<'a> {
                 self.push(window, Origin::Configured, Step::Skip(why));
                 return Ok(());
             }
+            // It was planned before somebody else completed what it overlaps.
+            WindowForm::Since { .. }
+                if !self.question.fresh && window.from < self.next(self.question.watermark)? && !self.knows(window) =>
+            {
+                let why = format!("what begins at {} is complete already in another window", window.from);
+                self.push(window, Origin::Configured, Step::Skip(why));
+                return Ok(());
+            }
             _ => {}
         }
         self.add(window, Origin::Configured);
@@ -348,6 +356,11 @@ impl<'a> Plan<'a> {
         let mut all: Vec<_> = stored.filter(|s| s.is_unfinished() && s.begun.origin == Origin::Configured).collect();
         all.sort_by_key(|s| (s.key.window.from, s.key.window.to));
         all
+    }
+
+    /// Whether that window follows from the configuration of some run before.
+    fn knows(&self, window: Window) -> bool {
+        self.question.stored.iter().any(|s| s.key.window == window && s.begun.origin == Origin::Configured)
     }
 
     /// The window of the latest of the configured ones that have ended, of those that are wanted.
