@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::actors::workshop::Workshop;
 use crate::actors::{Extract, endings, memo};
 use crate::config::ReportConfig;
-use crate::model::{Ending, Failure, FailureClass, Manifest, Park, ParkReason};
+use crate::model::{Ending, Failure, FailureClass, FileFacts, FileKind, Manifest, Park, ParkReason};
 use crate::sink::{OutputNames, Publication, SinkError};
 use crate::state::agenda::{Agenda, Destination, Dropped, Question, Step, Task, agenda};
 use crate::state::{Claim, ExtractionKey, Store, StoreError, StoredExtraction};
@@ -60,7 +60,8 @@ pub async fn plan(
     let (disk, report_too) = (shop.seams.disk.clone(), report.clone());
     let planned = shop.files.run(move || {
         let here = std::env::current_dir().unwrap_or_default();
-        let size_of = |path: &Path| disk.facts(path).ok().flatten().map(|facts| facts.len);
+        let is_file = |facts: &FileFacts| facts.kind == FileKind::File;
+        let size_of = |path: &Path| disk.facts(path).ok().flatten().filter(is_file).map(|facts| facts.len);
         let (report, stored, here, size_of) = (&*report_too, &*stored, &*here, &size_of);
         let made = |Extract { asked, fresh, .. }: Extract| {
             let question = Question { report, destination, asked, fresh, now, watermark, stored, here, size_of };

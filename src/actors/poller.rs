@@ -42,7 +42,8 @@ pub struct PollerActor {
     parts: Arc<PollerParts>,
     client: TenantClient,
     queries: BTreeMap<u32, QueryId>,
-    n_flaps: u32,
+    /// How often a complete query was found running again, by part.
+    n_flaps: BTreeMap<u32, u32>,
     notice: DeathNotice,
 }
 
@@ -62,7 +63,7 @@ impl From<Refused> for Stop {
 impl PollerActor {
     /// A poller that calls over `client`.
     pub fn new(parts: PollerParts, client: TenantClient, notice: DeathNotice) -> Self {
-        Self { parts: Arc::new(parts), client, queries: BTreeMap::new(), n_flaps: 0, notice }
+        Self { parts: Arc::new(parts), client, queries: BTreeMap::new(), n_flaps: BTreeMap::new(), notice }
     }
 
     /// Opens the query of a part as soon as the tenant may have another one open, then that of the next.
@@ -142,11 +143,12 @@ impl Handler<CheckQuery> for PollerActor {
                 Some(Ok(StatusAnswer::Gone)) => tell(QueryCheck::Gone),
                 Some(Ok(StatusAnswer::Known(QueryStatus::Complete { .. }))) => tell(QueryCheck::Complete),
                 Some(Ok(StatusAnswer::Known(QueryStatus::Working))) => {
-                    poller.n_flaps += 1;
-                    if poller.n_flaps >= MAX_FLAPS {
+                    let n_flaps = poller.n_flaps.entry(part).or_default();
+                    *n_flaps += 1;
+                    if *n_flaps >= MAX_FLAPS {
                         let message = format!(
-                            "{}: query {query} was complete and is running again, {} times over",
-                            poller.parts.context.report.name, poller.n_flaps
+                            "{}: query {query} was complete and is running again, {n_flaps} times over",
+                            poller.parts.context.report.name
                         );
                         let failure = Failure::new(FailureClass::Data, message);
                         return poller.stop(Stop::Refused(Refused::Failed(failure)), ctx);

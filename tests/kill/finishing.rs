@@ -1,4 +1,5 @@
-//! Kills at each step of finishing: between the files' renames, before the manifest's, and after it.
+//! Kills at each step of finishing: between the files' renames, before the manifest's, and after it; and around a
+//! submission.
 //!
 //! A step is held up by a fail point of the binary, so that the kill falls just there. Needs the feature `failpoints`.
 
@@ -106,5 +107,23 @@ fn k2_a_second_signal_ends_a_run_at_once_that_is_busy_finishing() {
         assert!(start.elapsed() < Duration::from_secs(1), "it took {:?}", start.elapsed());
         assert_eq!(place.run(&[]), 0, "{}", place.said());
         judge_end(&place);
+    }
+}
+
+#[test]
+fn t5_killed_while_a_submission_is_on_its_way_the_next_run_submits_and_names_the_orphan() {
+    // Announced and not yet sent; and accepted by the tenant, but not yet stored.
+    for (point, n_due) in [("submission-begins", 1), ("submission-answered", 2)] {
+        let place = place();
+        let mut command = place.command(&["run", "--progress", "json"]);
+        command.env("FAILPOINTS", format!("{point}=sleep(60000)"));
+        let mut run = Running::start(command);
+        place.until(point, || place.stored().iter().any(|stored| !stored.submissions.is_empty()));
+        place.until(point, || n_queries(&place, "calls") == n_due - 1);
+        run.kill();
+        assert_eq!(place.run(&[]), 0, "{point}: {}", place.said());
+        assert!(place.said().contains("possible orphan"), "{point}: {}", place.said());
+        judge_end(&place);
+        assert_eq!(n_queries(&place, "calls"), n_due, "{point}");
     }
 }

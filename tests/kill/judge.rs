@@ -6,6 +6,7 @@ use std::fs;
 
 use cxtract::Manifest;
 use cxtract::mock::{CallKind, LedgerEntry};
+use cxtract::model::{PartRecord, Verdict};
 use cxtract::state::StoredExtraction;
 use sha2::{Digest, Sha256};
 
@@ -84,6 +85,24 @@ pub fn judge_folder(place: &Place, report: &str) {
     let sha256: String = Sha256::digest(&output).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(manifest.output.sha256, sha256, "{report}: a manifest beside another output than it tells of");
     assert_eq!(manifest.output.bytes, output.len() as u64);
+    judge_manifest(place, report, &manifest);
+}
+
+/// A manifest says the same, whatever the report went through: the tenant's own counts are the measure.
+fn judge_manifest(place: &Place, report: &str, manifest: &Manifest) {
+    let rows = place.mock.expected(report).rows();
+    assert_eq!((manifest.output.rows, manifest.reconciliation.rows), (rows, rows), "{report}");
+    assert_eq!(manifest.reconciliation.verdict, Verdict::Match, "{report}: {:?}", manifest.reconciliation);
+    let Some(parts) = &manifest.parts else {
+        assert!(manifest.query_id.is_some(), "{report}: neither a query nor parts");
+        return;
+    };
+    assert_eq!((parts[0].window.from, parts[parts.len() - 1].window.to), (manifest.window.from, manifest.window.to));
+    assert!(parts.windows(2).all(|two| two[0].window.to.0 + 1 == two[1].window.from.0), "{report}: {parts:?}");
+    let sum = |of: fn(&PartRecord) -> u64| parts.iter().map(of).sum::<u64>();
+    assert_eq!((sum(|part| part.rows), sum(|part| part.pages)), (rows, manifest.pages), "{report}: {parts:?}");
+    let header = fs::read(place.output(report)).unwrap().iter().position(|b| *b == b'\n').unwrap() as u64 + 1;
+    assert_eq!(sum(|part| part.bytes) + header, manifest.output.bytes, "{report}: {parts:?}");
 }
 
 /// The manifest, if there is one.
