@@ -55,11 +55,10 @@ pub struct AssemblyMemo {
 }
 
 impl AssemblyMemo {
-    /// What is known at the beginning of the next part: the header is due once more, the rest is of the query before.
+    /// What is known at the beginning of the next part: the header stays, the rest is of the query before.
     #[must_use]
     pub fn for_next_part(self) -> Self {
-        let header = if self.header.names().is_some() { self.header.for_next_part() } else { HeaderRule::new() };
-        Self { header, last_page: None, counts: Counts::default() }
+        Self { header: self.header, last_page: None, counts: Counts::default() }
     }
 }
 
@@ -322,7 +321,11 @@ impl Assembly {
         match self.header.judge(page.number, first) {
             HeaderVerdict::Header => {}
             // An earlier part of the report has brought it.
-            HeaderVerdict::Repeated { .. } | HeaderVerdict::Row => return Move::End,
+            HeaderVerdict::Repeated { .. } => return Move::End,
+            HeaderVerdict::Row => {
+                let message = format!("page {} was taken for a header alone and is none", page.number);
+                return Move::Fail(Failure::new(FailureClass::Internal, message));
+            }
             HeaderVerdict::Changed { message } => return Move::Fail(Failure::new(FailureClass::Data, message)),
         }
         self.n_discarded -= 1;

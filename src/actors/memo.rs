@@ -4,6 +4,8 @@
 //! is fetched again. It also remembers where the part that is being read began, because a part whose query has expired
 //! starts again from there.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::actors::assembly::AssemblyMemo;
@@ -66,7 +68,12 @@ pub fn taken_up(stored: &StoredExtraction) -> Result<Option<Landmark>, String> {
         return Err("it is of another query than the one that is stored".to_owned());
     }
     let Memo { standing, assembly, finished, part_start, .. } = memo_of(checkpoint)?;
-    Ok(Some(Landmark { position, standing, assembly, read: PartsRead { finished, start: part_start } }))
+    Ok(Some(Landmark {
+        position,
+        standing,
+        assembly,
+        read: PartsRead { finished: Arc::new(finished), start: part_start.map(Arc::new) },
+    }))
 }
 
 /// The checkpoint to go back to when the query of `part` has expired; none where nothing is left to go on from.

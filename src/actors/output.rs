@@ -3,6 +3,7 @@
 //! Pages come in order and whole. What is cut off their beginning (byte order mark, repeated header) was decided
 //! before; here only a missing line ending between pages or at the end is added. It never waits and knows no actor.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -30,6 +31,9 @@ const COMMIT_PAGES_AFTER: Duration = Duration::from_millis(250);
 
 /// Nothing written waits longer than this to be made durable.
 pub const COMMIT_AFTER: Duration = Duration::from_secs(2);
+
+/// So many ends of pages are remembered at the most.
+const MOST_PAGE_ENDS: usize = 32;
 
 /// What stands before a page's rows and doesn't go into the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +121,8 @@ pub struct Output {
     byte_order_mark: bool,
     trace: Arc<Trace>,
     keeper: Keeper,
+    /// The ends of the last pages that are not durable yet: where there is no room for more, one of them is gone back to.
+    page_ends: VecDeque<Landmark>,
 }
 
 impl Output {
@@ -145,6 +151,7 @@ impl Output {
             byte_order_mark,
             trace,
             keeper,
+            page_ends: VecDeque::new(),
         }
     }
 
@@ -209,6 +216,11 @@ impl Output {
         self.uncommitted_pages += 1;
         if self.is_commit_due(now) {
             self.commit_later(now);
+        } else {
+            self.page_ends.push_back(self.landmark());
+            if self.page_ends.len() > MOST_PAGE_ENDS {
+                self.page_ends.pop_front();
+            }
         }
         Ok(self.standing.written)
     }
@@ -238,12 +250,12 @@ impl Output {
             self.end_line()?;
         }
         let finished = self.read.ending(ended, &self.standing);
-        self.read.finished.push(finished);
+        Arc::make_mut(&mut self.read.finished).push(finished);
         self.query = None;
         self.next_page = PageNumber::FIRST;
         self.assembly = std::mem::take(&mut self.assembly).for_next_part();
         let (standing, assembly) = (self.standing.clone(), self.assembly.clone());
-        self.read.start = Some(PartStart { output: self.mark(), standing, assembly });
+        self.read.start = Some(Arc::new(PartStart { output: self.mark(), standing, assembly }));
         self.commit_later(now);
         Ok(self.assembly.clone())
     }
@@ -257,6 +269,7 @@ impl Output {
         self.sink.commit_later(&position, then);
         self.uncommitted_bytes = 0;
         self.uncommitted_pages = 0;
+        self.page_ends.clear();
         self.committed_at = Some(now);
     }
 
@@ -270,6 +283,7 @@ impl Output {
         self.sink.commit(&landmark.position)?;
         self.uncommitted_bytes = 0;
         self.uncommitted_pages = 0;
+        self.page_ends.clear();
         (self.keeper)(landmark)(Ok(()));
         Ok(())
     }
@@ -284,7 +298,7 @@ impl Output {
         }
         self.save()?;
         let sealed = self.sink.seal()?;
-        let mut parts = self.read.finished.clone();
+        let mut parts = self.read.finished.to_vec();
         parts.push(self.read.ending(ended, &self.standing));
         Ok(Whole { written: self.standing.written, parts, sealed })
     }
@@ -311,6 +325,27 @@ impl Output {
     /// The sink's.
     pub fn finish(&mut self, manifest: &Manifest) -> Result<(), SinkError> {
         self.sink.finish(manifest)
+    }
+
+    /// Gives the output up after an error. Where there was no room for more, the pages that were written whole before are
+    /// made durable, so that a later run, with room, goes on behind them. A sync that failed is never tried again; a host's
+    /// sink is asked for nothing more.
+    pub fn give_up(&mut self, error: &SinkError) {
+        let is_ours = self.own_mark.is_none();
+        while let Some(landmark) = self.page_ends.pop_back()
+            && is_ours
+            && matches!(error, SinkError::Full { .. })
+        {
+            // What was gathered and not yet written is lost with the error: then the page before is the last whole one.
+            let cut_back = self.sink.begin(Some(&landmark.position));
+            if cut_back.is_ok() {
+                if self.sink.commit(&landmark.position).is_ok() {
+                    (self.keeper)(landmark)(Ok(()));
+                }
+                break;
+            }
+        }
+        self.sink.abort();
     }
 
     /// Gives the output up, for now or for good.

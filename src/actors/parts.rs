@@ -3,6 +3,8 @@
 //! They change where the output does: on its thread, in the job that ends a part. Whoever stores a position stores with it
 //! what holds at that very point.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::actors::Counts;
@@ -48,10 +50,10 @@ pub struct PartStart {
 /// The parts before the present one, and where that began.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartsRead {
-    /// The finished ones.
-    pub finished: Vec<FinishedPart>,
+    /// The finished ones. Shared, since every point in the output that may be gone back to has them.
+    pub finished: Arc<Vec<FinishedPart>>,
     /// None while the first part is being read.
-    pub start: Option<PartStart>,
+    pub start: Option<Arc<PartStart>>,
 }
 
 impl PartsRead {

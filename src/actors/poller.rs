@@ -99,6 +99,10 @@ impl PollerActor {
     }
 
     fn stop(&mut self, stop: Stop, ctx: &mut Context<Self>) {
+        if *self.parts.context.cancelled.borrow() {
+            // What follows is decided already.
+            return self.leave(ctx);
+        }
         let how = match stop {
             Stop::Gone(part) => ExtractionEnd::Expired(part),
             Stop::Refused(Refused::Parked(park)) => ExtractionEnd::Ended(Ending::Parked(park)),
@@ -217,18 +221,23 @@ async fn submit(parts: &PollerParts, client: &TenantClient, part: u32) -> Result
     let mut tries = Tries::new(context, CallKind::Submit);
     let mut n_unknown = 0;
     let mut is_announced = false;
+    // From the announcement on, nobody goes on before its fate is stored.
+    let mut out = None;
     loop {
-        let Some(permit) = until_cancelled(context, tries.permit()).await else {
-            if is_announced && n_unknown == 0 {
-                context.journal.submission_refused(part).await.map_err(|error| not_stored(context, &error))?;
+        let permit = match until_cancelled(context, tries.permit()).await {
+            Some(Ok(permit)) => permit,
+            none => {
+                if is_announced && n_unknown == 0 {
+                    context.journal.submission_refused(part).await.map_err(|error| not_stored(context, &error))?;
+                }
+                return none.map_or(Ok(None), |refused| refused.map(|_| None).map_err(Stop::from));
             }
-            return Ok(None);
         };
-        let (permit, admitted) = (permit?, Instant::now());
+        let admitted = Instant::now();
         fail::fail_point!(&context.place("poller"));
         let Some(token) = permit.token().cloned() else { return Err(Stop::Refused(no_token())) };
         let throttled = |status, wait| permit.told_to_wait(status, wait);
-        let out = SubmissionOut::new(context);
+        out.get_or_insert_with(|| SubmissionOut::new(context));
         if !is_announced {
             context.journal.submission_begins(part).await.map_err(|error| not_stored(context, &error))?;
             is_announced = true;
@@ -252,10 +261,10 @@ async fn submit(parts: &PollerParts, client: &TenantClient, part: u32) -> Result
             }
             Err(fault) => fault,
         };
-        drop(out);
         if !fault.may_have_acted() && n_unknown == 0 {
             is_announced = false;
             context.journal.submission_refused(part).await.map_err(|error| not_stored(context, &error))?;
+            out = None;
         }
         if fault.may_have_acted() {
             n_unknown += 1;

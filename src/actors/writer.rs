@@ -137,7 +137,7 @@ impl WriterActor {
             match &done {
                 Ok(_) => *place.lock() = Some(output),
                 // Nothing but this follows an error, also where more pages are queued already.
-                Err(_) => output.abort(),
+                Err(error) => output.give_up(error),
             }
             Some(done)
         });
@@ -375,6 +375,7 @@ fn keeper(parts: &WriterParts) -> Keeper {
         }
         let Landmark { position, standing, assembly, read: PartsRead { finished, start: part_start } } = landmark;
         let http = context.http_counts(account.http_before, account.tokens_before, account.opens_before);
+        let (finished, part_start) = (finished.to_vec(), part_start.map(|start| (*start).clone()));
         let memo = Memo { http, standing, assembly, finished, part_start }.to_text();
         let context = context.clone();
         Box::new(move |durable| {

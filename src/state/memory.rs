@@ -252,7 +252,7 @@ mod tests {
         store.drop_expired_query(&key, 0, None).unwrap();
         store.save_query(&key, 0, &QueryId::new("q2"), Timestamp(6)).unwrap();
         let found = store.load(&key).unwrap().unwrap();
-        assert_eq!((found.checkpoint, found.n_expired, found.queries[&0].after_loss), (None, 1, true));
+        assert_eq!((found.checkpoint, found.expired, found.queries[&0].after_loss), (None, [0].into(), true));
     }
 
     #[test]

@@ -54,8 +54,7 @@ pub struct StoredQuery {
     pub id: QueryId,
     /// When it was submitted.
     pub submitted_at: Timestamp,
-    /// Whether that was after an earlier query of this extraction had expired. If such a one expires too, the
-    /// extraction fails.
+    /// Whether that was in place of one that had expired. If such a one expires too, the extraction fails.
     pub after_loss: bool,
 }
 
@@ -83,8 +82,8 @@ pub struct StoredExtraction {
     pub queries: BTreeMap<u32, StoredQuery>,
     /// The parts for which a submission may be on its way to the tenant, its outcome not known.
     pub submissions: BTreeSet<u32>,
-    /// How many queries have expired on it.
-    pub n_expired: u32,
+    /// The parts of which a query has expired.
+    pub expired: BTreeSet<u32>,
     /// Where to go on; none where nothing is durable yet.
     pub checkpoint: Option<Checkpoint>,
     /// How often a later run has gone on with it.
@@ -109,7 +108,7 @@ impl StoredExtraction {
             message: None,
             queries: BTreeMap::new(),
             submissions: BTreeSet::new(),
-            n_expired: 0,
+            expired: BTreeSet::new(),
             checkpoint: None,
             n_resumed: 0,
             delivery: None,
@@ -131,7 +130,7 @@ impl StoredExtraction {
 
     /// A query was accepted for a part.
     pub(super) fn submitted(&mut self, part: u32, query: &QueryId, submitted_at: Timestamp) {
-        let after_loss = self.n_expired > 0;
+        let after_loss = self.expired.contains(&part);
         self.queries.insert(part, StoredQuery { id: query.clone(), submitted_at, after_loss });
         self.submissions.remove(&part);
     }
@@ -140,7 +139,7 @@ impl StoredExtraction {
     pub(super) fn expired(&mut self, part: u32, checkpoint: Option<&Checkpoint>) {
         self.queries.remove(&part);
         self.checkpoint = checkpoint.cloned();
-        self.n_expired += 1;
+        self.expired.insert(part);
     }
 
     /// Everything before the position is durable; queries of parts that are behind it have served.

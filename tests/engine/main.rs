@@ -15,5 +15,6 @@ mod fronts;
 mod limits;
 mod results;
 mod resume;
+mod split;
 mod support;
 mod whole;

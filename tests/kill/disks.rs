@@ -164,6 +164,11 @@ fn d1_a_limit_on_the_size_of_files_parks_the_report_like_a_full_disk() {
     assert_eq!(limited.end(), Some(75), "{}", place.said());
     assert!(place.said().contains("no room left"), "{}", place.said());
     judge_folder(&place, "calls");
+    // What was whole before there was no room is kept, though no commit was due yet.
+    let stored = place.stored();
+    let position = &stored[0].checkpoint.as_ref().expect("a position").position;
+    assert!((2..16).contains(&position.n_pages), "{position:?}");
+    assert_eq!(position.output.offset, fs::metadata(place.path("out/calls.csv.part")).unwrap().len());
     assert_eq!(place.run(&[]), 0, "{}", place.said());
     judge_end(&place);
     assert_eq!(n_queries(&place, "calls"), 1);

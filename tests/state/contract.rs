@@ -84,11 +84,13 @@ fn a_query_after_an_expired_one_is_marked_and_the_position_goes_back() {
         store.drop_expired_query(&key, 0, None).unwrap();
         store.save_query(&key, 0, &QueryId::new("q2"), Timestamp(6)).unwrap();
         let found = load(subject, "calls");
-        assert_eq!((found.n_expired, found.checkpoint), (1, None));
+        assert_eq!((found.expired, found.checkpoint), ([0].into(), None));
         assert!(found.queries[&0].after_loss && !found.queries[&1].after_loss);
         store.drop_expired_query(&key, 1, Some(&at(1, 1))).unwrap();
+        store.save_query(&key, 2, &QueryId::new("q3"), Timestamp(7)).unwrap();
         let found = load(subject, "calls");
-        assert_eq!((found.n_expired, found.checkpoint, found.queries.len()), (2, Some(at(1, 1)), 1));
+        assert_eq!((found.expired, found.checkpoint, found.queries.len()), ([0, 1].into(), Some(at(1, 1)), 2));
+        assert!(!found.queries[&2].after_loss, "of that part none has expired");
     });
 }
 

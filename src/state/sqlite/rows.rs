@@ -20,7 +20,7 @@ macro_rules! select_extractions {
     ($which:literal) => {
         concat!(
             "SELECT number, report, tenant, window_from, window_to, hash, origin, form, output, state, message, ",
-            "submissions, n_expired, position, memo, n_resumed, delivery, manifest, created_at, updated_at, checksum ",
+            "submissions, expired, position, memo, n_resumed, delivery, manifest, created_at, updated_at, checksum ",
             "FROM extraction ",
             $which
         )
@@ -72,9 +72,13 @@ fn read_extraction(row: &Row<'_>) -> Found<ExtractionRow> {
             hash: row.get(5)?,
         };
         let [origin, form, output, state]: [String; 4] = [row.get(6)?, row.get(7)?, row.get(8)?, row.get(9)?];
-        let [submissions, position, memo]: [Option<String>; 3] = [row.get(11)?, row.get(13)?, row.get(14)?];
+        let [submissions, expired]: [String; 2] = [row.get(11)?, row.get(12)?];
+        let [position, memo]: [Option<String>; 2] = [row.get(13)?, row.get(14)?];
         let Some((origin, state)) = origin_of(&origin).zip(ReportState::parse(&state)) else { return Ok(None) };
-        let Ok(submissions) = serde_json::from_str(submissions.as_deref().unwrap_or_default()) else { return Ok(None) };
+        let (Ok(submissions), Ok(expired)) = (serde_json::from_str(&submissions), serde_json::from_str(&expired))
+        else {
+            return Ok(None);
+        };
         let checkpoint = match (position.as_deref().map(serde_json::from_str), memo) {
             (None, None) => None,
             (Some(Ok(position)), Some(memo)) => Some(Checkpoint { position, memo }),
@@ -87,7 +91,7 @@ fn read_extraction(row: &Row<'_>) -> Found<ExtractionRow> {
             message: row.get(10)?,
             queries: BTreeMap::new(),
             submissions,
-            n_expired: row.get(12)?,
+            expired,
             checkpoint,
             n_resumed: row.get::<_, i64>(15)?.cast_unsigned(),
             delivery: row.get(16)?,
@@ -176,7 +180,7 @@ pub(super) fn update(
             checksum
         ])?;
     }
-    let set = "UPDATE extraction SET state = ?2, message = ?3, submissions = ?4, n_expired = ?5, position = ?6, \
+    let set = "UPDATE extraction SET state = ?2, message = ?3, submissions = ?4, expired = ?5, position = ?6, \
                memo = ?7, n_resumed = ?8, delivery = ?9, manifest = ?10, updated_at = ?11, checksum = ?12 \
                WHERE number = ?1";
     let checkpoint = extraction.checkpoint.as_ref();
@@ -185,7 +189,7 @@ pub(super) fn update(
         extraction.state.as_str(),
         extraction.message,
         json(&extraction.submissions),
-        extraction.n_expired,
+        json(&extraction.expired),
         checkpoint.map(|checkpoint| json(&checkpoint.position)),
         checkpoint.map(|checkpoint| &checkpoint.memo),
         extraction.n_resumed.cast_signed(),
@@ -317,7 +321,7 @@ fn sum_of(number: i64, extraction: &StoredExtraction) -> i64 {
         message,
         queries,
         submissions,
-        n_expired,
+        expired,
         checkpoint,
         n_resumed,
         delivery,
@@ -334,7 +338,7 @@ fn sum_of(number: i64, extraction: &StoredExtraction) -> i64 {
     for (part, query) in queries {
         sum.number(sum_of_query(number, *part, query));
     }
-    sum.text(&json(submissions)).number((*n_expired).into());
+    sum.text(&json(submissions)).text(&json(expired));
     sum.maybe(checkpoint.as_ref().map(|checkpoint| json(&checkpoint.position)).as_deref());
     sum.maybe(checkpoint.as_ref().map(|checkpoint| checkpoint.memo.as_str()));
     sum.number(n_resumed.cast_signed()).maybe(delivery.as_deref()).maybe(manifest.as_deref());

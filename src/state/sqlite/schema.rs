@@ -34,7 +34,7 @@ CREATE TABLE extraction (
     state TEXT NOT NULL,
     message TEXT,
     submissions TEXT NOT NULL,
-    n_expired INTEGER NOT NULL,
+    expired TEXT NOT NULL,
     position TEXT,
     memo TEXT,
     n_resumed INTEGER NOT NULL,
