@@ -91,8 +91,8 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// An assembly from page `first` on; `memo` tells of the pages before it. At most `max_window` pages are asked for at
-    /// once.
+    /// An assembly from page `first` on; `memo` tells of the pages before it. At most `max_window` pages are asked for
+    /// at once.
     pub fn new(
         repeated: RepeatedPages,
         total_rows: Option<u64>,
@@ -245,8 +245,8 @@ impl Assembly {
         self.wanted.insert(page);
     }
 
-    /// A page that was asked for was not fetched, since it lies past a claimed end. Should the claim fall, it is asked for
-    /// like a new one.
+    /// A page that was asked for was not fetched, since it lies past a claimed end. Should the claim fall, it is asked
+    /// for like a new one.
     pub fn withdrawn(&mut self, page: PageNumber) {
         self.under_way.remove(&page);
         self.ends.dropped(page);

@@ -1,7 +1,7 @@
 //! One extraction's entries in the state store.
 //!
-//! A journal belongs to an incarnation. Retired, it writes no more: what a replaced incarnation still makes durable must
-//! not be stored behind the back of its successor, which has already read where to go on.
+//! A journal belongs to an incarnation. Retired, it writes no more: what a replaced incarnation still makes durable
+//! must not be stored behind the back of its successor, which has already read where to go on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

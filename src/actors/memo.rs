@@ -1,8 +1,8 @@
 //! What a writer stores with a position, so that a later one goes on as if it had never stopped.
 //!
-//! Plain values. A memo speaks of exactly the pages before its position; what was fetched ahead of them is not in it and
-//! is fetched again. It also remembers where the part that is being read began, because a part whose query has expired
-//! starts again from there.
+//! Plain values. A memo speaks of exactly the pages before its position; what was fetched ahead of them is not in it
+//! and is fetched again. It also remembers where the part that is being read began, because a part whose query has
+//! expired starts again from there.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! What the supervisor does about deaths: those of the stages, and that of the supervisor before it.
 //!
-//! A stage is rebuilt a few times; after that, what hangs on it fails by name. News of a death may itself be lost with a
-//! dying supervisor, so a new one looks for itself.
+//! A stage is rebuilt a few times; after that, what hangs on it fails by name. News of a death may itself be lost with
+//! a dying supervisor, so a new one looks for itself.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;

@@ -1,7 +1,7 @@
 //! What comes before an extraction's stages: who may work on the report, what an order means, and what is stored.
 //!
-//! Plain asynchronous steps over the workshop; the supervisor decides when. Stores are asked on the store's thread, disks
-//! on the files' thread.
+//! Plain asynchronous steps over the workshop; the supervisor decides when. Stores are asked on the store's thread,
+//! disks on the files' thread.
 
 use std::collections::VecDeque;
 use std::path::Path;

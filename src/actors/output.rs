@@ -121,7 +121,8 @@ pub struct Output {
     byte_order_mark: bool,
     trace: Arc<Trace>,
     keeper: Keeper,
-    /// The ends of the last pages that are not durable yet: where there is no room for more, one of them is gone back to.
+    /// The ends of the last pages that are not durable yet: where there is no room for more, one of them is gone back
+    /// to.
     page_ends: VecDeque<Landmark>,
 }
 
@@ -327,9 +328,9 @@ impl Output {
         self.sink.finish(manifest)
     }
 
-    /// Gives the output up after an error. Where there was no room for more, the pages that were written whole before are
-    /// made durable, so that a later run, with room, goes on behind them. A sync that failed is never tried again; a host's
-    /// sink is asked for nothing more.
+    /// Gives the output up after an error. Where there was no room for more, the pages that were written whole before
+    /// are made durable, so that a later run, with room, goes on behind them. A sync that failed is never tried again;
+    /// a host's sink is asked for nothing more.
     pub fn give_up(&mut self, error: &SinkError) {
         let is_ours = self.own_mark.is_none();
         while let Some(landmark) = self.page_ends.pop_back()

@@ -1,7 +1,7 @@
 //! The parts of a split report that are in its output, as plain values.
 //!
-//! They change where the output does: on its thread, in the job that ends a part. Whoever stores a position stores with it
-//! what holds at that very point.
+//! They change where the output does: on its thread, in the job that ends a part. Whoever stores a position stores with
+//! it what holds at that very point.
 
 use std::sync::Arc;
 

@@ -1,8 +1,9 @@
 //! Submits an extraction's queries, waits until their results are ready, and looks after them while they are read.
 //!
-//! A report that is split has a query for each part, opened in order and as many at once as the tenant may have open; the
-//! writer gives a query's place back when it has read the part to its end. A query's id is stored before the first poll.
-//! A submission is repeated only where the tenant can't have acted on it; where that is unknown, once, and said so.
+//! A report that is split has a query for each part, opened in order and as many at once as the tenant may have open;
+//! the writer gives a query's place back when it has read the part to its end. A query's id is stored before the first
+//! poll. A submission is repeated only where the tenant can't have acted on it; where that is unknown, once, and said
+//! so.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

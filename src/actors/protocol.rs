@@ -18,8 +18,8 @@ use crate::policy::ends::QueryCheck;
 
 // ---- The host and the supervisor -------------------------------------------------------------------------------
 
-/// Host → supervisor: extract a report; answered when it ends. An order equal to one under way joins it; another one for
-/// the same report waits for that to end.
+/// Host → supervisor: extract a report; answered when it ends. An order equal to one under way joins it; another one
+/// for the same report waits for that to end.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "Result<Ending, Failure>")]
 pub struct Extract {

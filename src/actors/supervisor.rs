@@ -56,7 +56,8 @@ impl SupervisorActor {
         }
     }
 
-    /// Takes an order in: it joins an equal one that is under way, waits for another one for the same report, or begins.
+    /// Takes an order in: it joins an equal one that is under way, waits for another one for the same report, or
+    /// begins.
     pub(super) fn take(&mut self, order: Extract, asker: Asker, ctx: &mut Context<Self>) {
         let books = self.books.clone();
         let mut books = books.lock();

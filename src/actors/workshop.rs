@@ -174,7 +174,8 @@ impl Workshop {
         }
     }
 
-    /// Takes places for the queries that an earlier run has left open, in the order of the parts, as far as there are any.
+    /// Takes places for the queries that an earlier run has left open, in the order of the parts, as far as there are
+    /// any.
     pub fn take_places(&self, running: &Running, stored: &StoredExtraction) {
         let Some(link) = self.link(&running.report.tenant) else { return };
         let mut permits = running.query_permits.lock();

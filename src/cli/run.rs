@@ -1,8 +1,8 @@
 //! `cxtract run`: extracts reports through the engine's public face, and nothing else.
 //!
 //! First the engine tells what becomes of each order, so that whatever stands against one is known before any request.
-//! Then all reports start at once, each with its windows in turn; the engine decides what runs when. The first signal parks everything, the second ends
-//! the program where it stands.
+//! Then all reports start at once, each with its windows in turn; the engine decides what runs when. The first signal
+//! parks everything, the second ends the program where it stands.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -165,7 +165,8 @@ impl<'r> Section<'r> {
         section
     }
 
-    /// The sections under names of the user's choice, in the order of the file. Names are checked; each has its section.
+    /// The sections under names of the user's choice, in the order of the file. Names are checked; each has its
+    /// section.
     pub(super) fn named(&self, key: &'static str) -> Vec<(String, Self)> {
         let holder = self.section(key);
         let mut sections: Vec<(String, Self)> = Vec::new();

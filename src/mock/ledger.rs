@@ -37,7 +37,8 @@ pub struct LedgerEntry {
     pub page: Option<u64>,
     /// The status it was answered with; 0 where it got no answer.
     pub status: u16,
-    /// Whether it came more than the grace time after an answer that told the client to wait, and before that wait was over.
+    /// Whether it came more than the grace time after an answer that told the client to wait, and before that wait was
+    /// over.
     pub told_to_wait: bool,
     /// Which of the tenant's tokens it carried or received, counted from 1.
     pub generation: Option<u64>,

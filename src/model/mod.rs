@@ -1,7 +1,8 @@
-//! The words every other folder speaks: names, numbers, times, outcomes, endings, and what is asked of a clock or a disk.
+//! The words every other folder speaks: names, numbers, times, outcomes, endings, and what is asked of a clock or a
+//! disk.
 //!
-//! Values only. Nothing here does I/O, reads a clock or decides anything, and no
-//! library's type appears in a public signature, so that any folder may use it.
+//! Values only. Nothing here does I/O, reads a clock or decides anything, and no library's type appears in a public
+//! signature, so that any folder may use it.
 
 mod answer;
 mod asked;

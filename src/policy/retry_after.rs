@@ -17,8 +17,8 @@ pub fn retry_after(head: &AnswerHead, now_wall: Timestamp) -> Option<Duration> {
 /// Clocks that are farther apart than this are worth a word.
 const TELLING_SKEW: Duration = Duration::from_secs(60);
 
-/// How far the answer's `Date` is from this machine's clock, and whether it is ahead of it; none where that is too little
-/// to matter. Pauses and tokens don't depend on it: they run on the monotonic clock.
+/// How far the answer's `Date` is from this machine's clock, and whether it is ahead of it; none where that is too
+/// little to matter. Pauses and tokens don't depend on it: they run on the monotonic clock.
 pub fn skew(head: &AnswerHead, now_wall: Timestamp) -> Option<(Duration, bool)> {
     let date = head.header("date").and_then(http_date)?;
     let (apart, is_ahead) = (date.since(now_wall).max(now_wall.since(date)), date > now_wall);

@@ -99,8 +99,8 @@ pub trait Sink: Send + 'static {
         Ok(None)
     }
 
-    /// How [`finish`](Self::finish) can be finished by a later run, should a crash come in between: a [`Publication`]. None
-    /// from a sink that a later run finishes by writing the rest again.
+    /// How [`finish`](Self::finish) can be finished by a later run, should a crash come in between: a [`Publication`].
+    /// None from a sink that a later run finishes by writing the rest again.
     fn publication(&self, _manifest: &Manifest) -> Result<Option<Publication>, SinkError> {
         Ok(None)
     }

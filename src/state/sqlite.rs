@@ -53,8 +53,8 @@ impl SqliteStore {
         .map(|(path, connection)| Self { path, clock, connection, pace: Mutex::default() })
     }
 
-    /// Opens what the tenants' pace is kept in, too, which otherwise happens at the first call: so that whoever is about
-    /// to make calls finds out before.
+    /// Opens what the tenants' pace is kept in, too, which otherwise happens at the first call: so that whoever is
+    /// about to make calls finds out before.
     pub fn open_pace(&self) -> Result<(), StoreError> {
         self.pace(|_| Ok(()))
     }

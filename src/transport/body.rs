@@ -1,7 +1,8 @@
 //! The body of an answer, piece by piece, and nothing but a whole one ends without a fault.
 //!
-//! Its clocks run only while a piece is awaited, so that a reader who takes its time can't make the server look stalled.
-//! Pieces of an uncompressed body are the very buffers that were read. A fault or an early drop closes the connection.
+//! Its clocks run only while a piece is awaited, so that a reader who takes its time can't make the server look
+//! stalled. Pieces of an uncompressed body are the very buffers that were read. A fault or an early drop closes the
+//! connection.
 
 use std::fmt;
 use std::io;

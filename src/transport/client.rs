@@ -1,10 +1,10 @@
 //! Sends requests and judges heads.
 //!
 //! One client per arbiter and tenant: it holds the pools of connections and never leaves its thread. It keeps one pool
-//! for each origin, and drops the pool in which a GET met a connection that the peer had closed while it was idle. It never
-//! sends anything twice: that costs a permit, which is for the caller to get. A POST never rides a pooled connection, so
-//! that staleness can't leave its outcome unknown.
-//! Any status is an answer: what it means is decided elsewhere.
+//! for each origin, and drops the pool in which a GET met a connection that the peer had closed while it was idle. It
+//! never sends anything twice: that costs a permit, which is for the caller to get. A POST never rides a pooled
+//! connection, so that staleness can't leave its outcome unknown. Any status is an answer: what it means is decided
+//! elsewhere.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

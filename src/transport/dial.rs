@@ -1,7 +1,7 @@
 //! The seam to the network: how a byte stream to a host comes about.
 //!
-//! The real one opens TCP connections; a simulation gives streams of its simulated network. Everything above
-//! (tunnel, TLS, HTTP) is the same for both. A dialer never waits for ever on its own account: its caller holds the clock.
+//! The real one opens TCP connections; a simulation gives streams of its simulated network. Everything above (tunnel,
+//! TLS, HTTP) is the same for both. A dialer never waits for ever on its own account: its caller holds the clock.
 
 use std::io;
 use std::net::SocketAddr;

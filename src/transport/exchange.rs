@@ -1,8 +1,8 @@
 //! What one request and its connection tell each other past the HTTP library.
 //!
 //! The library chooses the connection, and its errors lose the reason. So each request has an [`Exchange`]: while its
-//! future is polled it is the task's current one, the connector and the guarded connection find it there, note what they
-//! see, and the client reads it afterwards. It never crosses threads.
+//! future is polled it is the task's current one, the connector and the guarded connection find it there, note what
+//! they see, and the client reads it afterwards. It never crosses threads.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

@@ -1,9 +1,9 @@
 //! The connection that the HTTP library gets: raw bytes above TLS, watched.
 //!
 //! It reads each head itself (see [`super::head`]), and it turns the end of the connection into an error: the library
-//! takes an end in the middle of a body for the body's own end. A complete body is never hurt by that, since the library
-//! stops reading at its last byte. Body bytes pass straight into the library's buffer.
-//! A write after an answer begins the next exchange; the guard never keeps two apart in any other way.
+//! takes an end in the middle of a body for the body's own end. A complete body is never hurt by that, since the
+//! library stops reading at its last byte. Body bytes pass straight into the library's buffer. A write after an answer
+//! begins the next exchange; the guard never keeps two apart in any other way.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,5 @@
-//! What one run leaves for the next: queries that take long or expire, tokens, a changed configuration, another version.
+//! What one run leaves for the next: queries that take long or expire, tokens, a changed configuration, another
+//! version.
 
 use std::fs;
 use std::time::{Duration, Instant};

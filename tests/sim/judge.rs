@@ -118,8 +118,8 @@ fn judge_calls(scenario: &Scenario, tenant: &TenantPlan, after: &Aftermath, brea
     }
 }
 
-/// The most pages under way at once. Answers that went wrong are left out, since a tenant that stalls still counts calls
-/// that were given up long ago, and so are pages past the end, which are given up when it is found.
+/// The most pages under way at once. Answers that went wrong are left out, since a tenant that stalls still counts
+/// calls that were given up long ago, and so are pages past the end, which are given up when it is found.
 fn max_in_flight(tenant: &Tenant, scenario: &Scenario) -> u64 {
     let has_rows = |entry: &LedgerEntry| {
         let query = tenant.queries().iter().find(|query| Some(&query.id) == entry.query.as_ref());

@@ -159,7 +159,8 @@ impl WriterActor {
         }
     }
 
-    /// Has the sink let go, behind all jobs that are queued already; with `save`, what is written is made durable first.
+    /// Has the sink let go, behind all jobs that are queued already; with `save`, what is written is made durable
+    /// first.
     pub(super) fn let_go(&self, save: bool) -> impl Future<Output = Result<(), LaneDead>> + Send + use<> {
         let place = self.output.clone();
         let report = self.parts.context.report.name.clone();

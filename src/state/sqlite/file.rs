@@ -2,7 +2,8 @@
 //!
 //! A database appears under its name only when its tables are in it, so that one without them is damage and never a
 //! beginning. It is never opened here once it has its name: to close it would take away the locks that SQLite holds on
-//! it for a store of this process. Lock files stay when they are free: removing one could take it from under somebody who just opened it.
+//! it for a store of this process. Lock files stay when they are free: removing one could take it from under somebody
+//! who just opened it.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};

@@ -113,7 +113,8 @@ pub(super) fn version_of(connection: &Connection) -> Result<u32, Trouble> {
         connection.prepare_cached(both)?.query_one([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let is_ours = application >> 16 == i64::from(APPLICATION >> 16);
     match u32::try_from(version) {
-        // How a newer program writes its header is its own affair: to call that damage would tell people to move it away.
+        // How a newer program writes its header is its own affair: to call that damage would tell people to move it
+        // away.
         Ok(version) if version > VERSION && is_ours => Err(Trouble::TooNew(version)),
         Ok(version) if version > 0 && application == i64::from(APPLICATION) + i64::from(version) => Ok(version),
         _ => Err(Trouble::Damaged("its header is not that of a state store".into())),
