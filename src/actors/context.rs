@@ -100,8 +100,6 @@ pub struct HttpTally {
 pub struct Trace {
     /// Whether bytes went to the sink.
     pub has_written: AtomicBool,
-    /// Whether the sink has acknowledged some as durable.
-    pub has_committed: AtomicBool,
     ending: Mutex<Option<ExtractionEnded>>,
 }
 

@@ -236,7 +236,6 @@ impl SupervisorActor {
         if let Some(stages) = &running.stages {
             stages.context.journal.retire();
         }
-        running.cancel.send_replace(true);
         if !self.workshop.can_start_again(running) {
             let message =
                 format!("{}: its query expired, and what went down a stream can't be taken back", report.name);

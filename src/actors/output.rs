@@ -119,6 +119,8 @@ pub struct Output {
     committed_at: Option<Instant>,
     backlog: Arc<AtomicU64>,
     byte_order_mark: bool,
+    /// Whether the sink is a file of ours: a host's is asked for nothing more after its error.
+    is_file: bool,
     trace: Arc<Trace>,
     keeper: Keeper,
     /// The ends of the last pages that are not durable yet: where there is no room for more, one of them is gone back
@@ -132,6 +134,7 @@ impl Output {
         sink: Box<dyn Sink>,
         block_bytes: usize,
         byte_order_mark: bool,
+        is_file: bool,
         backlog: Arc<AtomicU64>,
         trace: Arc<Trace>,
         keeper: Keeper,
@@ -150,6 +153,7 @@ impl Output {
             committed_at: None,
             backlog,
             byte_order_mark,
+            is_file,
             trace,
             keeper,
             page_ends: VecDeque::new(),
@@ -262,11 +266,10 @@ impl Output {
     }
 
     /// Makes everything so far durable, beside the writing.
-    pub fn commit_later(&mut self, now: Instant) {
+    fn commit_later(&mut self, now: Instant) {
         let landmark = self.landmark();
         let position = landmark.position.clone();
         let then = (self.keeper)(landmark);
-        self.trace.has_committed.store(true, Ordering::Release);
         self.sink.commit_later(&position, then);
         self.uncommitted_bytes = 0;
         self.uncommitted_pages = 0;
@@ -280,7 +283,6 @@ impl Output {
     /// The sink's.
     fn save(&mut self) -> Result<(), SinkError> {
         let landmark = self.landmark();
-        self.trace.has_committed.store(true, Ordering::Release);
         self.sink.commit(&landmark.position)?;
         self.uncommitted_bytes = 0;
         self.uncommitted_pages = 0;
@@ -328,18 +330,13 @@ impl Output {
         self.sink.finish(manifest)
     }
 
-    /// Gives the output up after an error. Where there was no room for more, the pages that were written whole before
-    /// are made durable, so that a later run, with room, goes on behind them. A sync that failed is never tried again;
-    /// a host's sink is asked for nothing more.
+    /// Gives the output up after an error. Of a file that found no room for more, the pages that were written whole before
+    /// are made durable, so that a later run, with room, goes on behind them. A sync that failed is never tried again.
     pub fn give_up(&mut self, error: &SinkError) {
-        let is_ours = self.own_mark.is_none();
-        while let Some(landmark) = self.page_ends.pop_back()
-            && is_ours
-            && matches!(error, SinkError::Full { .. })
-        {
+        let is_full = self.is_file && matches!(error, SinkError::Full { .. });
+        while let Some(landmark) = self.page_ends.pop_back().filter(|_| is_full) {
             // What was gathered and not yet written is lost with the error: then the page before is the last whole one.
-            let cut_back = self.sink.begin(Some(&landmark.position));
-            if cut_back.is_ok() {
+            if self.sink.begin(Some(&landmark.position)).is_ok() {
                 if self.sink.commit(&landmark.position).is_ok() {
                     (self.keeper)(landmark)(Ok(()));
                 }

@@ -286,9 +286,7 @@ impl Workshop {
             turns: self.turns.clone(),
             account: order.account,
             from,
-            keeps_positions: !self.is_stream(&context.report),
-            is_file: Destination::of(&context.report, self.sinks.contains_key(&context.report.name))
-                == Destination::File,
+            destination: self.destination(&context.report),
         };
         let writer = WriterActor::new(writer_parts, sink, self.notice(Stage::Writer(order.id))).start();
         ready.connect(writer.clone().recipient());
@@ -333,12 +331,12 @@ impl Workshop {
 
     /// Whether the output can be taken up again by other stages. What went down a stream can't be taken back.
     pub fn can_start_again(&self, running: &Running) -> bool {
-        !self.is_stream(&running.report) || !running.trace.has_written.load(Ordering::Acquire)
+        self.destination(&running.report) != Destination::Stdout || !running.trace.has_written.load(Ordering::Acquire)
     }
 
-    /// Whether a report goes down a stream, which nothing can be taken up in.
-    fn is_stream(&self, report: &ReportConfig) -> bool {
-        Destination::of(report, self.sinks.contains_key(&report.name)) == Destination::Stdout
+    /// Where a report's records go.
+    pub fn destination(&self, report: &ReportConfig) -> Destination {
+        Destination::of(report, self.sinks.contains_key(&report.name))
     }
 
     fn tenant_stage(&self, parts: &TenantParts, before: Option<&TenantStage>) -> TenantStage {

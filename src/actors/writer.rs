@@ -29,6 +29,7 @@ use crate::model::PageNumber;
 use crate::policy::ends::{Doubt, RepeatedPages};
 use crate::sink::{Sink, SinkError, WhenDurable};
 use crate::state::Checkpoint;
+use crate::state::agenda::Destination;
 
 /// Pages asked for beyond the one written next, per request that may be under way.
 const PAGES_AHEAD_PER_REQUEST: u64 = 4;
@@ -51,10 +52,8 @@ pub struct WriterParts {
     pub account: Account,
     /// Where to go on, if an earlier writer has made anything durable.
     pub from: Option<Landmark>,
-    /// Whether a later run can go on from a position: not from one in a stream.
-    pub keeps_positions: bool,
-    /// Whether it is a file of ours, and no host's sink.
-    pub is_file: bool,
+    /// What its sink is.
+    pub destination: Destination,
 }
 
 /// The part that is being read.
@@ -95,7 +94,9 @@ impl WriterActor {
         let with_mark = context.report.output.encoding == crate::config::Encoding::Utf8Sig;
         let backlog = context.output_backlog.clone();
         let keeper = keeper(&parts);
-        let output = Output::new(sink, context.memory.block_bytes(), with_mark, backlog, context.trace.clone(), keeper);
+        let is_file = parts.destination == Destination::File;
+        let (block_bytes, trace) = (context.memory.block_bytes(), context.trace.clone());
+        let output = Output::new(sink, block_bytes, with_mark, is_file, backlog, trace, keeper);
         let mut writer = Self {
             parts,
             output: Arc::new(Mutex::new(Some(output))),
@@ -368,7 +369,8 @@ impl Actor for WriterActor {
 /// Has landmarks stored once they are durable.
 fn keeper(parts: &WriterParts) -> Keeper {
     let (context, account) = (parts.context.clone(), parts.account.clone());
-    let keeps_positions = parts.keeps_positions;
+    // What went down a stream can't be gone on from.
+    let keeps_positions = parts.destination != Destination::Stdout;
     Box::new(move |landmark| -> WhenDurable {
         if !keeps_positions {
             return Box::new(drop);

@@ -195,7 +195,7 @@ fn d6_a_part_that_is_edited_in_place_while_it_is_written_is_lost_before_it_is_de
             sink.commit(&position_after(&all)).unwrap();
         }
         let part = std::fs::OpenOptions::new().write(true).open(tmp.path().join("o.csv.part")).unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&part, b"XXXXX", 30).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&part, b"~~~~~", 30).unwrap();
         let error = sink.seal().unwrap_err();
         assert!(matches!(error, SinkError::Lost { .. }), "{error}");
         assert!(!tmp.path().join("o.csv").exists());

@@ -13,6 +13,7 @@ use crate::actors::{ExtractionEnd, ExtractionStep, LaneDead, endings};
 use crate::model::{Ending, Failure, Manifest};
 use crate::sink::{Publication, Sealed, SinkError};
 use crate::state::StoreError;
+use crate::state::agenda::Destination;
 
 /// How long a sink on a thread of its own may take to let go. Its reader may have stopped reading.
 const SINK_PATIENCE: Duration = Duration::from_secs(2);
@@ -91,7 +92,8 @@ impl WriterActor {
     }
 
     pub(super) fn sink_failed(&mut self, error: &SinkError, ctx: &mut Context<Self>) {
-        let of = if self.parts.is_file { endings::of_file } else { endings::of_sink };
+        let is_file = self.parts.destination == Destination::File;
+        let of = if is_file { endings::of_file } else { endings::of_sink };
         let ending = of(&self.parts.context.report.name, error);
         self.end(ExtractionEnd::Ended(ending), ctx);
     }
@@ -133,7 +135,6 @@ impl WriterActor {
         let released = self.released(true);
         let left = async move {
             released.await;
-            context.no_submission_out().await;
             context.journal.settled().await;
             let parked = ExtractionEnd::Ended(called_off(&context.report.name));
             context.ended.tell(context.trace.ended(context.id, parked, true));
