@@ -4,15 +4,14 @@
 //! disks on the files' thread.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::actors::workshop::Workshop;
 use crate::actors::{Extract, endings, memo};
 use crate::config::ReportConfig;
-use crate::model::{Ending, Failure, FailureClass, FileFacts, FileKind, Manifest, Park, ParkReason};
+use crate::model::{Ending, Failure, FailureClass, Manifest, Park, ParkReason};
 use crate::sink::{OutputNames, Publication, SinkError};
-use crate::state::agenda::{Agenda, Destination, Dropped, Question, Step, Task, agenda};
+use crate::state::agenda::{Agenda, AgendaFault, Dropped, Known, Step, Task};
 use crate::state::{Claim, ExtractionKey, Store, StoreError, StoredExtraction};
 
 /// A report that this process may work on, and what is to be done for it.
@@ -52,22 +51,16 @@ pub async fn plan(
     orders: Vec<Extract>,
 ) -> Result<Vec<Result<Agenda, Ending>>, Ending> {
     let (name, tenant) = (report.name.clone(), report.tenant.clone());
-    let known =
-        shop.seams.store.call(move |store| Ok((store.of_report(&name, &tenant)?, store.watermark(&name, &tenant)?)));
-    let (stored, watermark) = known.await.map_err(|error| endings::of_store(&report.name, &error))?;
-    let destination = Destination::of(report, shop.sinks.contains_key(&report.name));
-    let now = shop.seams.clock.now();
+    let known = shop.seams.store.call(move |store| Known::of(store, &name, &tenant)).await;
+    let known = known.map_err(|error| endings::of_store(&report.name, &error))?;
+    let (destination, now) = (shop.destination(report), shop.seams.clock.now());
     let (disk, report_too) = (shop.seams.disk.clone(), report.clone());
     let planned = shop.files.run(move || {
         let here = std::env::current_dir().unwrap_or_default();
-        let is_file = |facts: &FileFacts| facts.kind == FileKind::File;
-        let size_of = |path: &Path| disk.facts(path).ok().flatten().filter(is_file).map(|facts| facts.len);
-        let (report, stored, here, size_of) = (&*report_too, &*stored, &*here, &size_of);
-        let made = |Extract { asked, fresh, .. }: Extract| {
-            let question = Question { report, destination, asked, fresh, now, watermark, stored, here, size_of };
-            agenda(&question).map_err(|fault| failed(report, FailureClass::Config, &fault.to_string()))
-        };
-        orders.into_iter().map(made).collect()
+        let orders: Vec<_> = orders.iter().map(|order| (order.asked, order.fresh)).collect();
+        let agendas = known.agendas((&report_too, destination), &orders, now, &here, &*disk);
+        let refused = |fault: AgendaFault| failed(&report_too, FailureClass::Config, &fault.to_string());
+        agendas.into_iter().map(|agenda| agenda.map_err(refused)).collect()
     });
     planned.await.map_err(|dead| failed(report, FailureClass::Internal, &dead.to_string()))
 }

@@ -3,14 +3,13 @@
 //! It reads what is stored, if anything is, and makes nothing: no folder, no store, no request.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use cxtract::Extract;
 use cxtract::config::ReportConfig;
 use cxtract::delivery::RealDisk;
-use cxtract::model::{Disk, FileKind, Timestamp, Window};
+use cxtract::model::{Timestamp, Window};
 use cxtract::state::Store;
-use cxtract::state::agenda::{self, Agenda, Destination, Question, Step};
+use cxtract::state::agenda::{Agenda, Destination, Known, Step};
 use cxtract::tenant::{QueryBody, SubmitFilter};
 use serde_json::Value;
 
@@ -31,23 +30,14 @@ pub(crate) fn agendas(
     orders: &[Extract],
     now: Timestamp,
 ) -> Result<Vec<Result<Agenda, Trouble>>, Trouble> {
-    let (stored, watermark) = match store {
-        None => (Vec::new(), None),
-        Some(store) => (store.of_report(&report.name, &report.tenant)?, store.watermark(&report.name, &report.tenant)?),
+    let known = match store {
+        None => Known { stored: Vec::new(), watermark: None },
+        Some(store) => Known::of(store, &report.name, &report.tenant)?,
     };
     let here = std::env::current_dir().map_err(|error| Trouble::refused(&error))?;
-    let destination = Destination::of(report, false);
-    let (stored, here) = (&*stored, &*here);
-    let made = |&Extract { asked, fresh, .. }: &Extract| {
-        let question = Question { report, destination, asked, fresh, now, watermark, stored, here, size_of: &size_of };
-        agenda::agenda(&question).map_err(|fault| Trouble::refused(&fault))
-    };
-    Ok(orders.iter().map(made).collect())
-}
-
-fn size_of(path: &Path) -> Option<u64> {
-    let facts = RealDisk.facts(path).ok()??;
-    (facts.kind == FileKind::File).then_some(facts.len)
+    let orders: Vec<_> = orders.iter().map(|order| (order.asked, order.fresh)).collect();
+    let agendas = known.agendas((report, Destination::of(report, false)), &orders, now, &here, &RealDisk);
+    Ok(agendas.into_iter().map(|agenda| agenda.map_err(|fault| Trouble::refused(&fault))).collect())
 }
 
 /// The plan as text.

@@ -12,9 +12,9 @@ mod tests;
 use std::path::Path;
 
 use crate::config::{Problem, ReportConfig};
-use crate::model::{Asked, Timestamp, Window};
+use crate::model::{Asked, Disk, FileKind, ReportName, TenantName, Timestamp, Window};
 
-use super::{Begun, ExtractionKey, Origin, StoredExtraction};
+use super::{Begun, ExtractionKey, Origin, Store, StoreError, StoredExtraction};
 
 /// Where a report's records go, as far as it decides about skipping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +142,46 @@ pub enum AgendaFault {
 /// If what is unfinished does not fit the configuration any more, or a window can't be made out.
 pub fn agenda(question: &Question<'_>) -> Result<Agenda, AgendaFault> {
     plan::Plan::new(question).made()
+}
+
+/// What is stored of one report.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Its extractions.
+    pub stored: Vec<StoredExtraction>,
+    /// The end of the last complete one, where it keeps a watermark.
+    pub watermark: Option<Timestamp>,
+}
+
+impl Known {
+    /// Looks it up.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn of(store: &dyn Store, report: &ReportName, tenant: &TenantName) -> Result<Self, StoreError> {
+        Ok(Self { stored: store.of_report(report, tenant)?, watermark: store.watermark(report, tenant)? })
+    }
+
+    /// What orders mean now, each by itself; `here` is the working folder, and `disk` has the delivered files.
+    pub fn agendas(
+        &self,
+        (report, destination): (&ReportConfig, Destination),
+        orders: &[(Asked, bool)],
+        now: Timestamp,
+        here: &Path,
+        disk: &dyn Disk,
+    ) -> Vec<Result<Agenda, AgendaFault>> {
+        let size_of = |path: &Path| {
+            let facts = disk.facts(path).ok()??;
+            (facts.kind == FileKind::File).then_some(facts.len)
+        };
+        let Self { stored, watermark } = self;
+        let made = |&(asked, fresh): &(Asked, bool)| {
+            let (watermark, size_of) = (*watermark, &size_of);
+            agenda(&Question { report, destination, asked, fresh, now, watermark, stored, here, size_of })
+        };
+        orders.iter().map(made).collect()
+    }
 }
 
 /// A window as people read it.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::running::Running;
-use crate::support::{Place, USUAL, code, err, out};
+use crate::support::{Place, USUAL, code, err, out, with_quick_tenant};
 
 /// Fifty pages, one at a time, a few seconds in all.
 const SLOW: &str = "
@@ -20,19 +20,16 @@ reports:
 ";
 
 /// All that has happened until now, in one file for each run.
-const SINCE: &str = "
-tenants:
-  demo:
-    mock: {total_rows: 700, ready_after: 50ms, latency: 1ms, requests_per_second: 1000}
-    rate_limit: {requests_per_second: 500, burst: 50}
-    poll: {initial_delay: 60ms}
-reports:
-  calls:
+fn since() -> String {
+    with_quick_tenant(
+        "  calls:
     tenant: demo
     template_id: calls
     window: {since: 2024-01-01, lag: 24h}
     output: {path: '{report}-{from}.csv'}
-";
+",
+    )
+}
 
 impl Place {
     fn done(&self, arguments: &[&str]) -> String {
@@ -189,7 +186,7 @@ fn f2_what_was_changed_while_unfinished_is_refused_and_fresh_starts_again() {
 
 #[test]
 fn a_since_report_goes_on_where_the_last_run_ended_and_windows_from_the_call_leave_that_alone() {
-    let place = Place::with_config(SINCE);
+    let place = Place::with_config(&since());
     place.done(&["run", "--progress", "none"]);
     let first = place.manifest("calls-2024-01-01");
     place.done(&["run", "--from", "2024-01-05", "--to", "2024-01-05", "--progress", "none"]);
@@ -212,7 +209,7 @@ fn a_since_report_goes_on_where_the_last_run_ended_and_windows_from_the_call_lea
 
 #[test]
 fn a_since_report_with_nothing_to_ask_for_yet_is_skipped() {
-    let place = Place::with_config(&SINCE.replace("since: 2024-01-01", "since: 2999-01-01"));
+    let place = Place::with_config(&since().replace("since: 2024-01-01", "since: 2999-01-01"));
     let told = place.done(&["run", "--progress", "plain"]);
     assert!(told.contains("calls: skipped: ") && told.contains("nothing to ask for yet"), "{told}");
     assert_eq!(outcomes(&place, &[]), ["skipped"]);
@@ -221,7 +218,7 @@ fn a_since_report_with_nothing_to_ask_for_yet_is_skipped() {
 
 #[test]
 fn the_pieces_of_a_since_report_follow_on_each_other_over_runs() {
-    let place = Place::with_config(&SINCE.replace("2024-01-01, lag: 24h", "2024-01-01"));
+    let place = Place::with_config(&since().replace("2024-01-01, lag: 24h", "2024-01-01"));
     let n = outcomes(&place, &["--each", "400d"]).len();
     assert!(n >= 2, "{n}");
     let first = place.manifest("calls-2024-01-01");
@@ -233,7 +230,7 @@ fn the_pieces_of_a_since_report_follow_on_each_other_over_runs() {
 
 #[test]
 fn an_end_from_the_call_alone_leaves_a_since_report_its_beginning() {
-    let place = Place::with_config(&SINCE.replace("2024-01-01, lag: 24h", "2024-01-01"));
+    let place = Place::with_config(&since().replace("2024-01-01, lag: 24h", "2024-01-01"));
     place.done(&["run", "--progress", "none"]);
     let dry = place.run(&["run", "--dry-run", "--until", "2999-01-01"]);
     assert!(!out(&dry).contains("2024-01-01T00:00:00.000Z") && out(&dry).contains("2998-12-31"), "{}", out(&dry));
@@ -244,7 +241,7 @@ fn an_end_from_the_call_alone_leaves_a_since_report_its_beginning() {
 
 #[test]
 fn after_a_piece_that_is_parked_the_rest_is_left_for_the_next_run() {
-    let slow = SINCE.replace("ready_after: 50ms", "ready_after: 1h").replace("60ms}", "60ms, max_wait: 200ms}");
+    let slow = since().replace("ready_after: 50ms", "ready_after: 1h").replace("60ms}", "60ms, max_wait: 200ms}");
     let place = Place::with_config(&slow);
     let arguments = ["run", "--each", "1d", "--from", "2024-01-01", "--to", "2024-01-03", "--progress", "plain"];
     let run = place.run(&arguments);

@@ -75,3 +75,16 @@ pub(crate) fn out(output: &Output) -> String {
 pub(crate) fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
+
+/// A tenant whose queries are done in no time, and its reports.
+pub(crate) fn with_quick_tenant(reports: &str) -> String {
+    let tenant = "
+tenants:
+  demo:
+    mock: {total_rows: 700, ready_after: 50ms, latency: 1ms, requests_per_second: 1000}
+    rate_limit: {requests_per_second: 500, burst: 50}
+    poll: {initial_delay: 60ms}
+reports:
+";
+    tenant.to_owned() + reports
+}

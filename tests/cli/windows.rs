@@ -2,23 +2,20 @@
 
 use serde_json::Value;
 
-use crate::support::{Place, code, err, out};
+use crate::support::{Place, code, err, out, with_quick_tenant};
 
 /// One report with a file for each window, one with a fixed path.
-const TWO: &str = "
-tenants:
-  demo:
-    mock: {total_rows: 700, ready_after: 50ms, latency: 1ms, requests_per_second: 1000}
-    rate_limit: {requests_per_second: 500, burst: 50}
-    poll: {initial_delay: 60ms}
-reports:
-  calls:
+fn two() -> String {
+    with_quick_tenant(
+        "  calls:
     tenant: demo
     template_id: calls
     window: {from: 2024-01-01, to: 2024-01-03}
     output: {path: '{report}-{from}.csv'}
   queues: {tenant: demo, template_id: queues, window: {from: 2024-01-01, to: 2024-01-03}}
-";
+",
+    )
+}
 
 fn summary(text: &str) -> Vec<Value> {
     let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -28,7 +25,7 @@ fn summary(text: &str) -> Vec<Value> {
 
 #[test]
 fn each_makes_one_file_for_every_piece_and_the_summary_has_them_all() {
-    let place = Place::with_config(TWO);
+    let place = Place::with_config(&two());
     let run = place.run(&["run", "calls", "--each", "1d", "--progress", "json"]);
     assert_eq!(code(&run), 0, "{}", err(&run));
     let all = summary(&out(&run));
@@ -47,7 +44,7 @@ fn each_makes_one_file_for_every_piece_and_the_summary_has_them_all() {
 
 #[test]
 fn people_see_which_piece_is_meant() {
-    let place = Place::with_config(TWO);
+    let place = Place::with_config(&two());
     let arguments = ["run", "calls", "--each", "1d", "--from", "2024-02-28", "--until", "2024-03-01"];
     let run = place.run(&[&arguments[..], &["--progress", "plain"]].concat());
     assert_eq!(code(&run), 0, "{}", err(&run));
@@ -60,7 +57,7 @@ fn people_see_which_piece_is_meant() {
 
 #[test]
 fn pieces_need_files_of_their_own_and_every_report_without_is_named() {
-    let place = Place::with_config(&TWO.replace("'{report}-{from}.csv'", "'{report}.csv'"));
+    let place = Place::with_config(&two().replace("'{report}-{from}.csv'", "'{report}.csv'"));
     for arguments in [&["run", "--each", "1d"][..], &["run", "--each", "1d", "--dry-run"]] {
         let run = place.run(arguments);
         assert_eq!(code(&run), 2, "{}", err(&run));
@@ -75,7 +72,7 @@ fn pieces_need_files_of_their_own_and_every_report_without_is_named() {
 
 #[test]
 fn a_window_that_makes_no_sense_is_named_for_every_report() {
-    let place = Place::with_config(TWO);
+    let place = Place::with_config(&two());
     let run = place.run(&["run", "--from", "2024-02-01"]);
     assert_eq!(code(&run), 2);
     assert!(err(&run).contains("report calls") && err(&run).contains("report queues"), "{}", err(&run));
@@ -83,7 +80,7 @@ fn a_window_that_makes_no_sense_is_named_for_every_report() {
 
 #[test]
 fn a_dry_run_shows_every_piece_with_its_file() {
-    let place = Place::with_config(TWO);
+    let place = Place::with_config(&two());
     let dry = place.run(&["run", "calls", "--each", "12h", "--dry-run"]);
     assert_eq!(code(&dry), 0, "{}", err(&dry));
     assert_eq!(out(&dry).matches("  window   ").count(), 6, "{}", out(&dry));

@@ -33,8 +33,7 @@ pub async fn asked_for(stand: &Stand, nth_query: usize, page: u64) {
 /// Extracts until that page is asked for, then parks.
 pub fn park_at(stand: &Stand, nth_query: usize, page: u64) {
     let ending = with_engine(stand.config(), async |engine: EngineHandle| {
-        let asker = engine.clone();
-        let ending = actix_rt::spawn(async move { asker.extract("calls").await.unwrap() });
+        let ending = begin(&engine);
         asked_for(stand, nth_query, page).await;
         assert!(engine.cancel("calls").await);
         ending.await.unwrap()
@@ -97,8 +96,7 @@ fn a_fresh_start_forgets_what_is_stored() {
 fn k5_a_report_that_one_engine_works_on_is_left_alone_by_another() {
     let stand = slow(1950);
     let first = with_engine(stand.config(), async |engine: EngineHandle| {
-        let asker = engine.clone();
-        let ending = actix_rt::spawn(async move { asker.extract("calls").await.unwrap() });
+        let ending = begin(&engine);
         asked_for(&stand, 0, 2).await;
         let second = Engine::builder().config(stand.config()).start().unwrap();
         let refused = second.extract("calls").await.unwrap();
@@ -199,8 +197,7 @@ fn a_host_s_sink_is_taken_up_where_it_has_acknowledged() {
     };
     run(async {
         let engine = start(&kept);
-        let asker = engine.clone();
-        let ending = actix_rt::spawn(async move { asker.extract("calls").await.unwrap() });
+        let ending = begin(&engine);
         asked_for(&stand, 0, 20).await;
         assert!(engine.cancel("calls").await);
         assert!(matches!(ending.await.unwrap(), Ending::Parked(_)));
@@ -276,6 +273,12 @@ fn into_slow_sink(stand: &Stand, kept: &Kept) -> EngineHandle {
     Engine::builder().config(stand.config()).sink("calls", move || kept.clone()).start().unwrap()
 }
 
+/// Starts the extraction of `calls` beside the caller.
+pub fn begin(engine: &EngineHandle) -> tokio::task::JoinHandle<Ending> {
+    let engine = engine.clone();
+    actix_rt::spawn(async move { engine.extract("calls").await.unwrap() })
+}
+
 /// Resolves once so much was written.
 async fn written(kept: &Kept, n_writes: usize) {
     while kept.0.lock().n_writes < n_writes {
@@ -303,8 +306,7 @@ fn a_part_s_end_and_what_is_stored_of_it_are_one_step_whenever_the_report_is_cal
             let kept = Kept::default();
             run(async {
                 let engine = into_slow_sink(&stand, &kept);
-                let asker = engine.clone();
-                let ending = actix_rt::spawn(async move { asker.extract("calls").await.unwrap() });
+                let ending = begin(&engine);
                 written(&kept, n_writes).await;
                 assert!(engine.cancel("calls").await);
                 assert!(matches!(ending.await.unwrap(), Ending::Parked(_)));
@@ -328,8 +330,7 @@ fn t6_a_query_opened_ahead_that_expires_while_a_part_is_written_loses_nothing() 
         let kept = Kept::default();
         run(async {
             let engine = into_slow_sink(&stand, &kept);
-            let asker = engine.clone();
-            let ending = actix_rt::spawn(async move { asker.extract("calls").await.unwrap() });
+            let ending = begin(&engine);
             written(&kept, n_writes).await;
             stand.mock.with(|tenant| (0..tenant.queries().len()).skip(1).for_each(|nth| tenant.expire_query(nth)));
             let ending = ending.await.unwrap();

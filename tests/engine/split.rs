@@ -6,7 +6,7 @@ use cxtract::EngineHandle;
 use cxtract::mock::{CallKind, Fault, FaultRule, Matcher};
 
 use crate::bench::{complete, stand, tenant_of};
-use crate::resume::{asked_for, park_at, slow, times_asked};
+use crate::resume::{asked_for, begin, park_at, slow, times_asked};
 use crate::support::{Stand, with_engine};
 
 /// The same in three parts of ten days and one of a day.
@@ -110,8 +110,7 @@ fn t6_an_expired_part_is_not_kept_waiting_by_the_part_after_it() {
     for (nth, page) in [(0, 3), (1, 3), (2, 3)] {
         let stand = slow(950).report("split: 10d").set("max_queries", "1");
         let ending = with_engine(stand.config(), async |engine: EngineHandle| {
-            let asker = engine.clone();
-            let ending = actix_rt::spawn(async move { asker.extract("calls").await.unwrap() });
+            let ending = begin(&engine);
             asked_for(&stand, nth, page).await;
             stand.mock.with(|tenant| tenant.expire_query(nth));
             ending.await.unwrap()
@@ -131,8 +130,7 @@ fn a_submission_that_is_out_is_heard_before_a_part_starts_again() {
         .set("max_queries", "2")
         .report("split: 10d");
     let ending = with_engine(stand.config(), async |engine: EngineHandle| {
-        let asker = engine.clone();
-        let ending = actix_rt::spawn(async move { asker.extract("calls").await.unwrap() });
+        let ending = begin(&engine);
         asked_for(&stand, 0, 2).await;
         stand.mock.with(|tenant| tenant.expire_query(0));
         ending.await.unwrap()
@@ -147,8 +145,7 @@ fn t6_each_part_of_a_split_may_lose_its_query_once() {
     for most in ["1", "2"] {
         let stand = slow(950).report("split: 10d").set("max_queries", most);
         let ending = with_engine(stand.config(), async |engine: EngineHandle| {
-            let asker = engine.clone();
-            let ending = actix_rt::spawn(async move { asker.extract("calls").await.unwrap() });
+            let ending = begin(&engine);
             for day in ["2024-01-01", "2024-01-21"] {
                 let query = part_under_way(&stand, day).await;
                 stand.mock.with(|tenant| tenant.expire_query(query));

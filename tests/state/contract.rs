@@ -1,7 +1,7 @@
 //! The calls of a store, one by one, over every kind of store.
 
 use cxtract::model::{QueryId, ReportName, ReportState, TenantName, Timestamp};
-use cxtract::state::{Origin, Store, StoreError, StoredExtraction};
+use cxtract::state::{ExtractionKey, Origin, Store, StoreError, StoredExtraction};
 
 use super::support::{Place, Subject, acme, at, begun, calls, complain, fill, key, still, subjects, view, wait};
 
@@ -131,25 +131,29 @@ fn a_completion_leaves_the_manifest_and_moves_the_watermark_on_but_never_back() 
     });
 }
 
+type Change = fn(&dyn Store, &ExtractionKey) -> Result<(), StoreError>;
+
+/// Everything that changes an extraction.
+const CHANGES: [Change; 9] = [
+    |store, key| store.begin_submission(key, 0),
+    |store, key| store.drop_submission(key, 0),
+    |store, key| store.save_query(key, 0, &QueryId::new("q"), Timestamp(5)),
+    |store, key| store.save_checkpoint(key, &at(0, 1)),
+    |store, key| store.take_up(key).map(drop),
+    |store, key| store.drop_expired_query(key, 0, None),
+    |store, key| store.save_state(key, ReportState::Parked, None),
+    |store, key| store.save_delivery(key, "", ""),
+    |store, key| store.complete(key, "", Some(Timestamp(5))),
+];
+
 #[test]
 fn every_change_is_dated_and_the_beginning_keeps_its_date() {
     each(|subject, store| {
         let key = key("calls", 1, "h");
         let mut last = load(subject, "calls");
         assert_eq!(last.created_at, last.updated_at);
-        let changes: [&dyn Fn() -> Result<(), StoreError>; 9] = [
-            &|| store.begin_submission(&key, 0),
-            &|| store.drop_submission(&key, 0),
-            &|| store.save_query(&key, 0, &QueryId::new("q"), Timestamp(5)),
-            &|| store.save_checkpoint(&key, &at(0, 1)),
-            &|| store.take_up(&key).map(drop),
-            &|| store.drop_expired_query(&key, 0, None),
-            &|| store.save_state(&key, ReportState::Parked, None),
-            &|| store.save_delivery(&key, "", ""),
-            &|| store.complete(&key, "", None),
-        ];
-        for change in changes {
-            change().unwrap();
+        for change in CHANGES {
+            change(store, &key).unwrap();
             let now = load(subject, "calls");
             assert!(now.updated_at > last.updated_at && now.created_at == last.created_at, "{}", subject.name);
             last = now;
@@ -161,19 +165,8 @@ fn every_change_is_dated_and_the_beginning_keeps_its_date() {
 fn a_change_of_an_unknown_extraction_fails_and_makes_none() {
     each(|subject, store| {
         let key = key("nobody's", 1, "h");
-        let changes: [&dyn Fn() -> Result<(), StoreError>; 9] = [
-            &|| store.begin_submission(&key, 0),
-            &|| store.drop_submission(&key, 0),
-            &|| store.save_query(&key, 0, &QueryId::new("q"), Timestamp(5)),
-            &|| store.save_checkpoint(&key, &at(0, 1)),
-            &|| store.take_up(&key).map(drop),
-            &|| store.drop_expired_query(&key, 0, None),
-            &|| store.save_state(&key, ReportState::Parked, None),
-            &|| store.save_delivery(&key, "", ""),
-            &|| store.complete(&key, "", Some(Timestamp(5))),
-        ];
-        for change in changes {
-            assert!(matches!(change(), Err(StoreError::Failed { .. })), "{}", subject.name);
+        for change in CHANGES {
+            assert!(matches!(change(store, &key), Err(StoreError::Failed { .. })), "{}", subject.name);
         }
         assert_eq!(store.load(&key), Ok(None));
         assert_eq!(store.watermark(&key.report, &key.tenant), Ok(None), "a completion is all or nothing");
