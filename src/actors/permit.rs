@@ -143,3 +143,24 @@ impl Drop for Permit {
         self.lines.ended.tell(self.report.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn x5_a_permit_that_waited_for_something_else_is_good_for_its_turn_and_for_no_pause() {
+        let permit = Permit::new(1, CallKind::Submit, None, 0, PermitLines::default(), &InFlight::default());
+        let admitted = Instant::now();
+        assert!(permit.is_still_good(admitted));
+        tokio::time::advance(TURN_LIFE).await;
+        assert!(permit.is_still_good(admitted));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!permit.is_still_good(admitted), "its turn is over");
+        let admitted = Instant::now();
+        permit.told_to_wait(429, Some(Duration::from_secs(2)));
+        assert!(!permit.is_still_good(admitted), "the tenant was heard meanwhile");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(permit.is_still_good(Instant::now()));
+    }
+}

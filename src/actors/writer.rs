@@ -84,6 +84,8 @@ pub struct WriterActor {
     is_waiting_for_room: bool,
     is_commit_due: bool,
     is_over: bool,
+    /// The last steps are under way: they take a moment, and are not broken off.
+    is_delivering: bool,
     notice: DeathNotice,
 }
 
@@ -111,6 +113,7 @@ impl WriterActor {
             is_waiting_for_room: false,
             is_commit_due: false,
             is_over: false,
+            is_delivering: false,
             notice,
         };
         if let Some(from) = &writer.parts.from {

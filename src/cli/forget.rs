@@ -279,6 +279,19 @@ mod tests {
     }
 
     #[test]
+    fn k5_a_report_that_somebody_works_on_is_left_alone_though_nothing_of_it_is_unfinished_yet() {
+        let place = Place::new();
+        place.complete("calls", 1, "/out/a.csv");
+        let claim = place.store.claim(&ReportName::new("calls"), &TenantName::new("acme")).unwrap();
+        assert!(claim.is_some());
+        let trouble = place.forget("calls", None).unwrap_err();
+        assert_eq!(trouble.exit, Exit::Parked);
+        assert!(trouble.message.contains("another process"), "{}", trouble.message);
+        drop(claim);
+        place.forget("calls", None).unwrap();
+    }
+
+    #[test]
     fn what_is_unfinished_goes_and_what_is_complete_stays() {
         let place = Place::new();
         place.unfinished("calls", 1, "/out/b.csv");

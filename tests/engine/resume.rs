@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cxtract::mock::CallKind;
-use cxtract::model::{FailureClass, ParkReason, Position};
-use cxtract::sink::SinkError;
+use cxtract::mock::{CallKind, Fault, FaultRule, Matcher, MockReport};
+use cxtract::model::{FailureClass, ParkReason, Position, WallClock};
+use cxtract::sink::{Deliverable, Publication, SinkError};
+use cxtract::state::{SqliteStore, Store};
 use cxtract::{Ending, Engine, EngineHandle, Extract, Manifest, Sink};
 use parking_lot::Mutex;
 
@@ -141,11 +142,20 @@ struct Kept(Arc<Mutex<Inner>>);
 struct Inner {
     /// How long each write takes.
     pause: Duration,
+    /// How long the last step takes.
+    finishing: Duration,
+    is_finishing: bool,
     n_writes: usize,
     bytes: Vec<u8>,
     acknowledged: usize,
     begun_at: Vec<u64>,
     manifest: Option<Manifest>,
+}
+
+/// A sink has a thread of its own and may block it.
+fn busy_for(pause: Duration) {
+    let (_busy, done) = std::sync::mpsc::channel::<()>();
+    done.recv_timeout(pause).ok();
 }
 
 impl Sink for Kept {
@@ -166,9 +176,7 @@ impl Sink for Kept {
             inner.bytes.extend_from_slice(block);
             inner.pause
         };
-        // A sink has a thread of its own and may block it.
-        let (_busy, done) = std::sync::mpsc::channel::<()>();
-        done.recv_timeout(pause).ok();
+        busy_for(pause);
         Ok(())
     }
 
@@ -180,7 +188,13 @@ impl Sink for Kept {
     }
 
     fn finish(&mut self, manifest: &Manifest) -> Result<(), SinkError> {
-        self.0.lock().manifest = Some(manifest.clone());
+        let finishing = {
+            let mut inner = self.0.lock();
+            inner.is_finishing = true;
+            inner.manifest = Some(manifest.clone());
+            inner.finishing
+        };
+        busy_for(finishing);
         Ok(())
     }
 
@@ -352,4 +366,94 @@ fn another_order_for_a_report_under_way_is_carried_out_after_it() {
     });
     assert_eq!(complete(due.unwrap()).window.from, moment("2024-01-01T00:00:00Z"));
     assert_eq!(complete(given.unwrap()).window, window);
+}
+
+#[test]
+fn what_is_called_off_while_one_window_is_delivered_does_not_begin_with_the_next() {
+    let stand = slow(950);
+    let yaml = stand
+        .yaml()
+        .replace("{from: 2024-01-01, to: 2024-01-31}", "{since: 2024-01-01}")
+        .replace("page_size: 100", "page_size: 100\n    output: {path: \"{report}-{from}-{to}.csv\"}");
+    let sources = || cxtract::config::Sources::text(stand.folder.path().join("config.yaml"), &yaml);
+    let kept = Kept::default();
+    let start = || {
+        let kept = kept.clone();
+        let config = cxtract::Config::load(&sources()).unwrap();
+        Engine::builder().config(config).sink("calls", move || kept.clone()).start().unwrap()
+    };
+    run(async {
+        let engine = start();
+        let ending = begin(&engine);
+        asked_for(&stand, 0, 5).await;
+        assert!(engine.cancel("calls").await);
+        assert!(matches!(ending.await.unwrap(), Ending::Parked(_)));
+        engine.shutdown().await;
+        // Due are the window that was begun, and behind it the one of the time since.
+        kept.0.lock().finishing = Duration::from_millis(300);
+        let engine = start();
+        assert_eq!(engine.agenda(&Extract::report("calls")).await.unwrap().tasks.len(), 2);
+        let ending = begin(&engine);
+        while !kept.0.lock().is_finishing {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(engine.cancel("calls").await);
+        complete(ending.await.unwrap());
+        engine.shutdown().await;
+    });
+    assert_eq!(stand.n_queries(), 1, "the next window was begun");
+}
+
+#[test]
+fn k7b_a_delivery_whose_files_are_gone_is_no_obstacle_to_a_new_start() {
+    let stand = slow(950);
+    park_at(&stand, 0, 5);
+    {
+        let store = SqliteStore::open(&stand.config().state.path, WallClock::system()).unwrap();
+        let stored = store.list().unwrap().remove(0);
+        let output = Deliverable { path: stand.output(), bytes: 7, sha256: "of nothing that is there".to_owned() };
+        let publication = Publication { output, sides: Vec::new(), stale: Vec::new(), manifest: "{}".to_owned() };
+        store.save_delivery(&stored.key, &publication.to_text(), "{}").unwrap();
+    }
+    let stand = stand.report("filters: [{field: channel, operator: eq, value: voice}]");
+    let fresh = Extract { fresh: true, ..Extract::report("calls") };
+    complete(with_engine(stand.config(), |engine| async move { engine.extract_with(fresh).await.unwrap() }));
+    assert!(stand.delivered() == stand.mock.expected_csv("detail"));
+}
+
+#[test]
+fn x5_a_store_that_is_slow_sends_no_submission_into_a_pause() {
+    let mock = tenant_of(950).report("long", MockReport::with_rows(60_000)).latency(Duration::from_millis(20));
+    let stand = stand(mock).set("max_in_flight", "2").report("split: 20d").set("max_queries", "2");
+    let other = "window: {from: 2024-02-01, to: 2024-02-28}\n    page_size: 100";
+    let yaml = format!("{}  other:\n    tenant: acme\n    template_id: long\n    {other}\n", stand.yaml());
+    let sources = cxtract::config::Sources::text(stand.folder.path().join("config.yaml"), &yaml);
+    let config = cxtract::Config::load(&sources).unwrap();
+    let store = config.state.path.clone();
+    let ending = with_engine(config, async |engine: EngineHandle| {
+        let asker = engine.clone();
+        let long = actix_rt::spawn(async move { asker.extract("other").await.unwrap() });
+        asked_for(&stand, 0, 2).await;
+        let ending = begin(&engine);
+        asked_for(&stand, 1, 6).await;
+        // Somebody else writes to the store, for longer than it takes to read this part to its end and submit the next.
+        let lock = rusqlite::Connection::open(&store).unwrap();
+        lock.busy_timeout(Duration::from_secs(5)).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let told = FaultRule::new(Matcher::pages().of_query(0).first(1), Fault::told_to_wait(429, 2));
+        stand.mock.with(|tenant| tenant.add_fault(told));
+        while stand.mock.ledger().iter().all(|call| call.status != 429) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        lock.execute_batch("ROLLBACK").unwrap();
+        let ending = ending.await.unwrap();
+        engine.cancel("other").await;
+        long.await.unwrap();
+        ending
+    });
+    complete(ending);
+    let ledger = stand.mock.ledger();
+    assert!(ledger.calls_while_told_to_wait().is_empty(), "{:?}", ledger.calls_while_told_to_wait());
 }

@@ -44,6 +44,7 @@ impl WriterActor {
         if let Some(remark) = account.remark(&manifest) {
             self.parts.context.tell(ExtractionStep::Remark(remark));
         }
+        self.is_delivering = true;
         let told = manifest.clone();
         self.on_output(
             ctx,
@@ -124,8 +125,12 @@ impl WriterActor {
         }));
     }
 
-    /// The extraction was called off: saves how far it is, and lets go of everything.
+    /// The extraction was called off: saves how far it is, and lets go of everything. What is being delivered comes to its
+    /// end by itself; should that take too long, a later run does the rest.
     pub(super) fn leave(&mut self, ctx: &mut Context<Self>) {
+        if self.is_delivering {
+            return;
+        }
         if std::mem::replace(&mut self.is_over, true) && self.notice.is_quiet() {
             return;
         }

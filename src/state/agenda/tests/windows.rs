@@ -261,3 +261,15 @@ fn a_since_window_never_replaces_the_file_of_the_one_before_it() {
     world.files.clear();
     assert_eq!(world.due().tasks.len(), 1, "a file that was fetched away is not in danger");
 }
+
+#[test]
+fn a_since_window_planned_before_another_run_completed_what_it_overlaps_is_skipped() {
+    let mut world = World::new(SINCE);
+    let planned = world.due().tasks[0].asked();
+    world.set_now("2024-04-01T11:00:00Z");
+    let of_the_other_run = world.due();
+    world.complete(&of_the_other_run);
+    let agenda = world.ask(planned, false).unwrap();
+    assert_eq!(steps(&agenda).iter().map(|(_, step)| *step).collect::<Vec<_>>(), ["skip"]);
+    assert!(matches!(&agenda.tasks[0].step, Step::Skip(why) if why.contains("complete already in another window")));
+}
