@@ -376,4 +376,6 @@ impl GatePolicy {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
