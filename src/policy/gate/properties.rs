@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn settings(requests_per_second: f64, burst: u32, max_in_flight: usize) -> GateSettings {
     GateSettings {
-        pace: PaceSettings { requests_per_second, burst, adaptive: true },
+        pace: PaceSettings { requests_per_second, burst, adaptive: true, jitter: Duration::ZERO },
         max_in_flight,
         max_wait: Duration::from_secs(100 * 365 * 86_400),
         probe_deadline: 90 * SECOND,
