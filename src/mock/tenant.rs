@@ -94,6 +94,8 @@ impl Tenant {
     }
 
     fn decide(&mut self, request: &MockRequest, call: &Call, now: Duration, remarks: &mut Remarks) -> Script {
+        // Who is out of service refuses nobody for haste, and still sees who was told to wait.
+        remarks.told_to_wait = self.limiter.is_offence(now);
         match self.outage(now) {
             Some(OutageKind::Reset) => {
                 let mut script = Script::refusal(503, "out of service");
@@ -109,9 +111,8 @@ impl Tenant {
                 remarks.refused = Some(Refused::TooFast);
                 return self.throttled(429, wait, now, "too many requests");
             }
-            Admission::Waiting { rest, offence } => {
+            Admission::Waiting { rest, .. } => {
                 remarks.refused = Some(Refused::Waiting);
-                remarks.told_to_wait = offence;
                 return self.throttled(429, rest, now, "told to wait");
             }
         }

@@ -54,6 +54,22 @@ struct Plan {
 
 impl MockTenantBuilder {
     /// Lays a plan over what is set so far.
+    ///
+    /// ```
+    /// use cxtract::mock::MockTenant;
+    ///
+    /// let plan = r#"{
+    ///     "requests_per_second": 20, "requests_per_second_from": [{"from_ms": 60000, "calls": 5}],
+    ///     "quotas": [{"calls": 600, "per_ms": 60000}], "rate_limit_headers": "structured",
+    ///     "token_life_ms": 600000,
+    ///     "token": {"refresh": "rotating", "expires_in": 3600, "delay_ms": 200, "revoked_at_ms": [90000],
+    ///               "outages": [{"from_ms": 0, "to_ms": 5000, "then": {"wait": {"status": 429, "ms": 2000}}}]},
+    ///     "default_report": {"rows": 5000, "link": "proper"},
+    ///     "faults": [{"on": {"kind": "page", "each": true, "first": 1}, "then": {"wire": {"cut_at": 700}}}]
+    /// }"#;
+    /// let tenant = MockTenant::builder().plan(plan)?.build();
+    /// # Ok::<(), cxtract::mock::PlanError>(())
+    /// ```
     pub fn plan(mut self, text: &str) -> Result<Self, PlanError> {
         let plan: Plan = serde_json::from_str(text)?;
         let ms = Duration::from_millis;
