@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::model::Timestamp;
 
 use super::fault::FaultRule;
+use super::limit::{Quota, Rates};
 use super::query::Fate;
 use super::report::MockReport;
 use super::token::TokenSettings;
@@ -25,6 +26,19 @@ pub enum RetryAfter {
     Missing,
     /// This text. The client is not held to it.
     Garbage(String),
+}
+
+/// How the quotas and what is left of them are told with every answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLimitHeaders {
+    /// Not at all.
+    None,
+    /// `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset`: the quota with the least left.
+    Prefixed,
+    /// The same three without the `X-`.
+    Separate,
+    /// `RateLimit-Policy: "default";q=20;w=1` and `RateLimit: "default";r=3;t=1`: all quotas.
+    Structured,
 }
 
 /// What happens to calls while the tenant is out.
@@ -47,16 +61,39 @@ pub struct Outage {
     pub kind: OutageKind,
 }
 
+/// What calls of the token endpoint meet while it is out on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenTrouble {
+    /// An answer of that status, as in 500.
+    Status(u16),
+    /// An answer of that status that names so long a wait. It holds for the whole tenant.
+    Wait(u16, Duration),
+    /// The connection is reset.
+    Reset,
+}
+
+/// A time without tokens. Tokens that were issued before go on to be good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenOutage {
+    /// Its beginning, since the tenant's start.
+    pub from: Duration,
+    /// Its end, not included.
+    pub to: Duration,
+    /// What calls meet.
+    pub kind: TokenTrouble,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) seed: u64,
     pub(super) salt: u64,
     pub(super) reports: HashMap<String, MockReport>,
     pub(super) default_report: Option<MockReport>,
-    pub(super) requests_per_second: f64,
+    pub(super) rates: Rates,
+    pub(super) quotas: Vec<Quota>,
     pub(super) block: Duration,
     pub(super) retry_after: RetryAfter,
-    pub(super) rate_limit_headers: bool,
+    pub(super) rate_limit_headers: RateLimitHeaders,
     pub(super) max_open_queries: usize,
     pub(super) query_life: Duration,
     pub(super) remembers_queries: bool,
@@ -66,11 +103,14 @@ pub(super) struct Settings {
     pub(super) token_path: String,
     pub(super) token: TokenSettings,
     pub(super) revocations: Vec<Duration>,
+    pub(super) token_delay: Duration,
+    pub(super) token_outages: Vec<TokenOutage>,
     pub(super) outages: Vec<Outage>,
     pub(super) fates: HashMap<usize, Fate>,
     pub(super) every_fate: Option<Fate>,
     pub(super) faults: Vec<FaultRule>,
     pub(super) wall_start: Option<Timestamp>,
+    pub(super) strict: bool,
 }
 
 impl Settings {

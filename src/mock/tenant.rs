@@ -10,14 +10,16 @@ use crate::model::{Timestamp, Window};
 use super::data::mix;
 use super::expected::Expected;
 use super::fault::{Fault, FaultBook, FaultRule, Target};
-use super::ledger::{CallKind, Ledger, LedgerEntry};
+use super::ledger::{CallKind, Ledger, LedgerEntry, Refused};
 use super::limit::{Admission, Limiter};
 use super::mangle::{instead, mangle};
 use super::query::{Fate, MockQuery};
 use super::request::{Call, MockRequest};
 use super::script::{Script, StreamFault};
-use super::settings::{OutageKind, RetryAfter, Settings};
+use super::settings::{OutageKind, RetryAfter, Settings, TokenTrouble};
 use super::token::TokenOffice;
+use super::told::{http_date, tell_quotas, wait_in, whole_seconds};
+use super::verdict::Verdict;
 
 /// 2024-02-01T00:00:00Z: the wall clock of tenants that were given none.
 const WALL_START: Timestamp = Timestamp(1_706_745_600_000);
@@ -37,7 +39,10 @@ pub struct Tenant {
 pub(super) struct Remarks {
     pub(super) generation: Option<u64>,
     pub(super) query: Option<String>,
+    pub(super) asked: Option<(String, Window)>,
+    pub(super) refused: Option<Refused>,
     told_to_wait: bool,
+    dead_token: bool,
     faulted: bool,
 }
 
@@ -47,7 +52,7 @@ impl Tenant {
         settings.faults.iter().cloned().for_each(|rule| faults.add(rule));
         Self {
             tokens: TokenOffice::new(settings.token.clone(), settings.seed, settings.revocations.clone()),
-            limiter: Limiter::new(settings.requests_per_second, settings.block),
+            limiter: Limiter::new(settings.rates.clone(), settings.quotas.clone(), settings.block),
             faults,
             queries: Vec::new(),
             ledger: Ledger::default(),
@@ -61,14 +66,14 @@ impl Tenant {
         let mut remarks = Remarks::default();
         let mut script = self.decide(request, &call, now, &mut remarks);
         script.delay += self.latency();
+        if call.kind == CallKind::Token {
+            script.delay += self.settings.token_delay;
+        }
+        script.entry = self.ledger.len();
         self.remember_wait(&script, now);
         script.set("Date", &http_date(self.wall(now + script.delay), &RetryAfter::HttpDate));
-        if self.settings.rate_limit_headers && self.limiter.calls() != usize::MAX {
-            script.set("X-RateLimit-Limit", &self.limiter.calls().to_string());
-            script.set("X-RateLimit-Remaining", &self.limiter.remaining().to_string());
-            script.set("X-RateLimit-Reset", "1");
-        }
-        script.entry = self.ledger.open(LedgerEntry {
+        tell_quotas(&mut script, self.settings.rate_limit_headers, &self.limiter.standings(now));
+        self.ledger.open(LedgerEntry {
             at: now,
             kind: call.kind,
             path: call.path,
@@ -76,15 +81,21 @@ impl Tenant {
             page: call.page,
             status: script.status_sent(),
             told_to_wait: remarks.told_to_wait,
+            refused: remarks.refused,
+            asked: remarks.asked,
             generation: remarks.generation,
+            dead_token: remarks.dead_token,
             bytes: 0,
             ended: None,
+            broke_off: false,
             faulted: remarks.faulted,
         });
         script
     }
 
     fn decide(&mut self, request: &MockRequest, call: &Call, now: Duration, remarks: &mut Remarks) -> Script {
+        // Who is out of service refuses nobody for haste, and still sees who was told to wait.
+        remarks.told_to_wait = self.limiter.is_offence(now);
         match self.outage(now) {
             Some(OutageKind::Reset) => {
                 let mut script = Script::refusal(503, "out of service");
@@ -96,27 +107,30 @@ impl Tenant {
         }
         match self.limiter.admit(now) {
             Admission::Admitted => {}
-            Admission::TooFast(wait) => return self.throttled(429, wait, now, "too many requests"),
-            Admission::Waiting { rest, offence } => {
-                remarks.told_to_wait = offence;
+            Admission::TooFast(wait) => {
+                remarks.refused = Some(Refused::TooFast);
+                return self.throttled(429, wait, now, "too many requests");
+            }
+            Admission::Waiting { rest, .. } => {
+                remarks.refused = Some(Refused::Waiting);
                 return self.throttled(429, rest, now, "told to wait");
             }
         }
         let query = call.query.as_deref().and_then(|id| self.find_query(id, now));
-        let fault = self.faults.meet(Target {
-            kind: call.kind,
-            page: call.page,
-            query_nth: query,
-            template: query.map(|nth| self.queries[nth].template.as_str()),
-        });
+        let fault = self.faults.meet(target(call, query, &self.queries));
         remarks.faulted = fault.is_some();
         if let Some(script) = fault.as_ref().and_then(instead) {
             return script;
         }
         let mut script = match call.kind {
             CallKind::Token => {
+                if let Some(script) = self.token_trouble(now) {
+                    remarks.faulted = true;
+                    return script;
+                }
                 let (script, generation) = self.tokens.answer(request, now);
                 remarks.generation = generation;
+                self.ledger.set_token_lives(self.tokens.lives());
                 script
             }
             CallKind::Other => Script::refusal(404, "no such resource"),
@@ -127,6 +141,7 @@ impl Tenant {
                 }
                 judged => {
                     remarks.generation = judged.map(|(generation, _)| generation);
+                    remarks.dead_token = judged.is_some();
                     let mut script = Script::refusal(401, "the access token is missing, unknown or expired");
                     script.set("WWW-Authenticate", "Bearer error=\"invalid_token\"");
                     script
@@ -137,6 +152,20 @@ impl Tenant {
             mangle(&mut script, fault);
         }
         script
+    }
+
+    /// What stands in for the token endpoint while it is out on its own.
+    fn token_trouble(&self, now: Duration) -> Option<Script> {
+        let outage = self.settings.token_outages.iter().find(|o| (o.from..o.to).contains(&now))?;
+        Some(match outage.kind {
+            TokenTrouble::Status(status) => Script::refusal(status, "the token endpoint is out of service"),
+            TokenTrouble::Wait(status, wait) => self.throttled(status, wait, now, "the token endpoint is busy"),
+            TokenTrouble::Reset => {
+                let mut script = Script::refusal(503, "the token endpoint is out of service");
+                script.fault = Some(StreamFault::Reset);
+                script
+            }
+        })
     }
 
     fn serve(
@@ -175,18 +204,9 @@ impl Tenant {
         if !matches!(script.status_sent(), 429 | 503) {
             return;
         }
-        let Some(value) = script.header("Retry-After").map(str::trim) else { return };
         let sent = now + script.delay;
-        let wait = match value.parse::<u64>() {
-            Ok(seconds) => Some(Duration::from_secs(seconds)),
-            Err(_) => httpdate::parse_http_date(value).ok().and_then(|date| {
-                let date = date.duration_since(std::time::UNIX_EPOCH).ok()?;
-                let own = u64::try_from(self.wall(sent).0).ok()? / 1000;
-                date.checked_sub(Duration::from_secs(own))
-            }),
-        };
-        if let Some(wait) = wait {
-            self.limiter.told_to_wait(sent, wait);
+        if let Some(wait) = wait_in(script, self.wall(sent)) {
+            self.limiter.told_to_wait(sent, wait, script.entry);
         }
     }
 
@@ -210,17 +230,59 @@ impl Tenant {
         self.settings.wall_start.unwrap_or(WALL_START).plus(now)
     }
 
+    /// How long a request is left unread behind its head, which has just arrived.
+    pub(super) fn stops_reading(&mut self, request: &MockRequest, now: Duration) -> Option<Duration> {
+        let call = Call::read(request, &self.settings.token_path);
+        let query = call.query.as_deref().and_then(|id| self.find_query(id, now));
+        self.faults.stops_reading(target(&call, query, &self.queries))
+    }
+
+    /// A fault had a hand in that answer before it was decided.
+    pub(super) fn had_a_hand_in(&mut self, entry: usize) {
+        if let Some(entry) = self.ledger.entry(entry) {
+            entry.faulted = true;
+        }
+    }
+
+    /// That answer ended before its head did.
+    pub(super) fn unanswered(&mut self, entry: usize) {
+        if let Some(entry) = self.ledger.entry(entry) {
+            entry.status = 0;
+        }
+    }
+
+    /// A face takes an answer up, and will report its end: a wait in it is not told before.
+    pub fn sending(&mut self, entry: usize) {
+        self.limiter.still_sending(entry);
+    }
+
     /// A face reports the end of an answer.
     pub fn ended(&mut self, entry: usize, bytes: u64, now: Duration) {
+        self.limiter.sent(entry, now);
         if let Some(entry) = self.ledger.entry(entry) {
             entry.bytes = bytes;
             entry.ended = Some(now);
         }
     }
 
+    /// A face reports that an answer did not come to its end. Nobody knows whether a wait in it was read.
+    pub fn broke_off(&mut self, entry: usize, bytes: u64, now: Duration) {
+        self.limiter.lost(entry);
+        if let Some(entry) = self.ledger.entry(entry) {
+            entry.bytes = bytes;
+            entry.ended = Some(now);
+            entry.broke_off = true;
+        }
+    }
+
     /// What it was asked so far.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// What the ledger comes to, held against the rates that this tenant allows.
+    pub fn verdict(&self) -> Verdict {
+        Verdict::over(&self.ledger, self.limiter.rates())
     }
 
     /// The queries it accepted, in order.
@@ -255,6 +317,7 @@ impl Tenant {
     /// Takes back every token issued before `now`.
     pub fn revoke_tokens(&mut self, now: Duration) {
         self.tokens.revoke(now);
+        self.ledger.set_token_lives(self.tokens.lives());
     }
 
     /// Refuses every further token with that error, as in `invalid_client`; none grants them again.
@@ -289,15 +352,7 @@ impl Tenant {
     }
 }
 
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
-}
-
-fn http_date(time: Timestamp, form: &RetryAfter) -> String {
-    let pattern = match form {
-        RetryAfter::Rfc850 => "%A, %d-%b-%y %H:%M:%S GMT",
-        RetryAfter::Asctime => "%a %b %e %H:%M:%S %Y",
-        _ => "%a, %d %b %Y %H:%M:%S GMT",
-    };
-    jiff::Timestamp::from_millisecond(time.0).unwrap_or_default().strftime(pattern).to_string()
+fn target<'a>(call: &Call, query: Option<usize>, queries: &'a [MockQuery]) -> Target<'a> {
+    let template = query.map(|nth| queries[nth].template.as_str());
+    Target { kind: call.kind, page: call.page, query_nth: query, template }
 }

@@ -6,5 +6,8 @@
 
 mod client;
 mod faults;
+mod limits;
 mod protocol;
 mod simulated;
+mod tokens;
+mod wire;
