@@ -7,8 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use self::system::{Settings, System, Tenant};
-use super::{BreakerSettings, MAX_FACTOR, Position};
 use crate::model::Outcome;
+use crate::policy::breaker::{BreakerSettings, MAX_FACTOR, Position};
 use crate::policy::gate::{GateSettings, Lane, PaceSettings};
 
 const SECOND: Duration = Duration::from_secs(1);
