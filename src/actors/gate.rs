@@ -32,6 +32,9 @@ mod shared;
 /// A wish for a token that was lost with a dead stage is repeated after so long.
 const TOKEN_PATIENCE: Duration = Duration::from_secs(5);
 
+/// After a failure nothing goes out for so long: the breaker may open because of it, and is told only now.
+const BREAKER_HEARS: Duration = Duration::from_millis(2);
+
 /// What a pause was asked for with, as far as that is not known.
 const TOO_MANY_REQUESTS: u16 = 429;
 
@@ -365,6 +368,9 @@ impl Handler<CallEnded> for GateActor {
         }
         if ended.call != CallKind::Token && ended.outcome != Outcome::Local {
             let CallEnded { outcome, error, breaker, .. } = ended;
+            if outcome.counts_against_tenant() {
+                self.policy.no_turn_before(Instant::now() + BREAKER_HEARS);
+            }
             self.parts.lines.outcome.tell(OutcomeSeen { outcome, error, generation: breaker });
         }
         self.pump(ctx);

@@ -194,6 +194,7 @@ impl TenantStage {
                     burst: config.rate.burst,
                     adaptive: config.rate.adaptive,
                     jitter: Duration::ZERO,
+                    told_most: None,
                 },
                 max_in_flight: config.max_in_flight.get(),
                 max_wait: config.max_wait_for_tenant,

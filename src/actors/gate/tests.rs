@@ -71,7 +71,13 @@ struct Scene {
 
 fn settings() -> GateSettings {
     GateSettings {
-        pace: PaceSettings { requests_per_second: 10.0, burst: 5, adaptive: true, jitter: Duration::ZERO },
+        pace: PaceSettings {
+            requests_per_second: 10.0,
+            burst: 5,
+            adaptive: true,
+            jitter: Duration::ZERO,
+            told_most: None,
+        },
         max_in_flight: 4,
         max_wait: Duration::from_secs(1800),
         probe_deadline: Duration::from_secs(90),
