@@ -196,11 +196,11 @@ fn l1_a_pause_that_a_dead_gate_was_told_of_gets_into_the_store() {
             parts.store = store;
             parts.ticks = machine.ticks.clone();
             parts.clock = machine.wall.clone();
-            parts.stored_wait = Some(30 * SECOND);
+            parts.stored_wait = Some((503, 30 * SECOND));
         })
         .await;
         let wait = machine.stored_wait().unwrap();
-        assert_eq!((wait.status, wait.pause, wait.received.boot), (429, 30 * SECOND, Some(BootId(1))));
+        assert_eq!((wait.status, wait.pause, wait.received.boot), (503, 30 * SECOND, Some(BootId(1))));
     });
 }
 
