@@ -4,12 +4,17 @@
 //! answer's meaning or a [`CallFault`] that says how the call counts.
 
 mod client;
+mod credentials;
 mod error;
 mod excerpt;
 mod json;
 mod link;
+mod mask;
+mod views;
 
-pub use client::{Call, ClientAuth, Credentials, Issued, PageAnswer, PageStream, TenantClient, TenantSettings};
+pub use client::{Call, PageAnswer, PageStream, TenantClient, TenantSettings};
+pub use credentials::{ClientAuth, Credentials};
 pub use error::{CallFault, Sent};
-pub use excerpt::{Mask, escape};
+pub use excerpt::escape;
 pub use json::{QueryBody, QueryStatus, StatusAnswer, SubmitFilter};
+pub use mask::{Issued, Mask};
