@@ -77,7 +77,7 @@ impl View {
 
     /// What stands in base64, of either alphabet and padded or not, where its groups of four begin `phase` characters
     /// into each run: whoever puts something before a secret shifts the groups.
-    fn from_base64(&self, phase: usize) -> Self {
+    fn decoded_from_base64(&self, phase: usize) -> Self {
         let mut view = Self { is_decoded: true, ..Self::default() };
         let mut at = 0;
         while at < self.bytes.len() {
@@ -124,7 +124,7 @@ pub(super) fn spellings(text: &str) -> Vec<View> {
 /// Every reading of that text.
 pub(super) fn views(text: &str) -> Vec<View> {
     let spelled = spellings(text);
-    let decoded: Vec<View> = spelled.iter().flat_map(|view| (0..4).map(|phase| view.from_base64(phase))).collect();
+    let decoded: Vec<View> = spelled.iter().flat_map(|view| (0..4).map(|phase| view.decoded_from_base64(phase))).collect();
     let spelled_inside: Vec<View> = decoded.iter().filter_map(View::unescaped).collect();
     spelled.into_iter().chain(decoded).chain(spelled_inside).collect()
 }
