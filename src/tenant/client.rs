@@ -18,7 +18,7 @@ use super::mask::{Issued, Mask};
 use crate::model::{AccessToken, AnswerHead, LinkHint, Outcome, PageNumber, QueryId, TransportFault, WallClock};
 use crate::policy::classify::{Expecting, classify_fault, classify_head, shown_url};
 use crate::policy::retry_after::skew;
-use crate::policy::token::{Grant, TokenAnswer};
+use crate::policy::token::{ExpiresIn, Grant, TokenAnswer};
 use crate::transport::{Answer, Body, HeaderText, HttpClient, Method, Request};
 
 /// JSON answers are small; one that is larger than this is of the wrong kind.
@@ -137,13 +137,16 @@ impl TenantClient {
         };
         let answer = send(&self.token_http, request, "the token request", &self.mask).await?;
         let (body, _) = self.small_body(Expecting::Token, answer, "the token request", throttled).await?;
-        let answer = json::token(&body).ok_or_else(|| {
+        let mut answer = json::token(&body).ok_or_else(|| {
             let message = format!("the token answer can't be read{}", shown(Expecting::Token, &body, &self.mask));
             CallFault::answered(Outcome::WrongKind, message)
         })?;
         self.settings.issued.note(&answer.access_token);
         if let Some(refresh_token) = &answer.refresh_token {
             self.settings.issued.note(refresh_token);
+        }
+        if let ExpiresIn::Invalid(text) = &mut answer.expires_in {
+            *text = self.mask.words(text);
         }
         Ok(answer)
     }

@@ -124,7 +124,8 @@ pub(super) fn spellings(text: &str) -> Vec<View> {
 /// Every reading of that text.
 pub(super) fn views(text: &str) -> Vec<View> {
     let spelled = spellings(text);
-    let decoded: Vec<View> = spelled.iter().flat_map(|view| (0..4).map(|phase| view.decoded_from_base64(phase))).collect();
+    let decoded: Vec<View> =
+        spelled.iter().flat_map(|view| (0..4).map(|phase| view.decoded_from_base64(phase))).collect();
     let spelled_inside: Vec<View> = decoded.iter().filter_map(View::unescaped).collect();
     spelled.into_iter().chain(decoded).chain(spelled_inside).collect()
 }
