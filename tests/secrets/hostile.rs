@@ -34,6 +34,8 @@ pub struct Asked {
 #[derive(Clone, Debug, Default)]
 pub struct Reply {
     pub status: u16,
+    /// What stands behind the status code.
+    pub words: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     /// In chunks of so many bytes, each written on its own.
@@ -203,7 +205,7 @@ fn step_of(line: &str) -> Step {
 }
 
 fn send(mut to: &TcpStream, reply: Reply, goes_on: bool) -> Option<()> {
-    let mut head = format!("HTTP/1.1 {} Words\r\n", reply.status);
+    let mut head = format!("HTTP/1.1 {} {}\r\n", reply.status, reply.words);
     for (name, value) in &reply.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
