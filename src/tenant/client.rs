@@ -52,6 +52,13 @@ pub struct TenantSettings {
     pub skew_told: Arc<AtomicBool>,
 }
 
+impl TenantSettings {
+    /// Hides the credentials, and whatever the tenant gave out.
+    pub fn mask(&self) -> Mask {
+        credentials_mask(&self.credentials).with_issued(self.issued.clone())
+    }
+}
+
 /// What came for a page.
 pub enum PageAnswer {
     /// The head of a page; its body follows.
@@ -86,7 +93,7 @@ impl TenantClient {
     /// A client that calls the API over `http` and the token endpoint, which may be reached another way, over
     /// `token_http`.
     pub fn new(http: HttpClient, token_http: HttpClient, settings: TenantSettings) -> Self {
-        let mask = credentials_mask(&settings.credentials).with_issued(settings.issued.clone());
+        let mask = settings.mask();
         Self { http, token_http, settings, mask }
     }
 

@@ -222,7 +222,6 @@ fn s1_a_proxy_that_refuses() {
 }
 
 #[test]
-#[ignore = "the mask of a tenant does not know the password of its proxy yet"]
 fn s1_a_proxy_that_repeats_its_password_in_its_status_line() {
     let password = form(PROXY_PASSWORD);
     let words = PROXY_PASSWORD.replace('é', "");

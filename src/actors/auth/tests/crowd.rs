@@ -64,7 +64,7 @@ impl Crowd {
 
     /// That many ask at once and wait for so long at most.
     async fn ask(&self, n: usize, patience: Duration) -> Vec<Permit> {
-        let question = Admit { call: CallKind::Page, extraction: Some(ExtractionId(1)) };
+        let question = Admit { call: CallKind::Page, extraction: Some(ExtractionId(1)), is_replay: false };
         let all = (0..n).map(|_| timeout(patience, self.admit.ask(question)));
         let answers = futures::future::join_all(all).await;
         answers.into_iter().flatten().map(|answer| answer.expect("a gate").expect("a permit")).collect()
@@ -130,7 +130,7 @@ fn o4_refusals_that_end_their_reports_fetch_no_token() {
 fn o2_whoever_waits_hears_of_every_token_that_can_t_be_had() {
     paused(async {
         let crowd = Crowd::new((0..3).map(|_| Err(fault(Outcome::Transient, None))).collect());
-        let question = Admit { call: CallKind::Page, extraction: Some(ExtractionId(1)) };
+        let question = Admit { call: CallKind::Page, extraction: Some(ExtractionId(1)), is_replay: false };
         let all = (0..CROWD).map(|_| timeout(300 * SECOND, crowd.admit.ask(question)));
         let answers = futures::future::join_all(all).await;
         assert!(answers.into_iter().all(|answer| matches!(answer, Ok(Ok(Err(Refused::Parked(_)))))));
