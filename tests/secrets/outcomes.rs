@@ -222,6 +222,23 @@ fn s1_a_proxy_that_refuses() {
 }
 
 #[test]
+fn s1_data_with_columns_that_are_named_after_a_secret() {
+    for writing in 0..WRITINGS {
+        let header = format!("name,\"{}\"\n", echo(writing).replace('"', "\"\""));
+        let page = move |asked: &Asked| {
+            (asked.step == Step::Page(3)).then(|| Reply::new(200, "text/csv", format!("{header}c,3\n")))
+        };
+        let full = |asked: &Asked| match asked.step {
+            Step::Page(nth @ (1 | 2)) => {
+                Some(Reply::new(200, "text/csv", format!("name,number\na{nth},1\nb{nth},2\n")))
+            }
+            _ => None,
+        };
+        at(move |asked| page(asked).or_else(|| full(asked)), 1, "its first record is not the header");
+    }
+}
+
+#[test]
 fn s1_a_proxy_that_repeats_its_password_in_its_status_line() {
     let password = form(PROXY_PASSWORD);
     let words = PROXY_PASSWORD.replace('é', "");
