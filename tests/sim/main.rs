@@ -7,15 +7,20 @@
 
 mod crashes;
 mod errors;
+mod fairness;
 mod faults;
 mod judge;
 mod lives;
+mod measure;
 mod mortal;
+mod pace;
 mod processes;
+mod rate;
 mod reborn;
 mod recovery;
 mod scenario;
 mod seeds;
 mod spread;
 mod tenants;
+mod waits;
 mod world;

@@ -78,6 +78,10 @@ pub struct World {
     pub yaml: String,
     /// What is extracted, all at once.
     pub asked: Vec<Asked>,
+    /// Reports that are asked for so much later.
+    pub later: BTreeMap<String, Duration>,
+    /// The shortest way of a message.
+    pub least_latency: Duration,
     /// The longest way of a message.
     pub latency: Duration,
     /// The step of simulated time. Messages arrive at its ends only.
@@ -111,6 +115,8 @@ impl World {
             deaf: Vec::new(),
             yaml: "engine: {threads: 0}\ntenants:\n".to_owned(),
             asked: Vec::new(),
+            later: BTreeMap::new(),
+            least_latency: Duration::from_millis(1),
             latency: Duration::from_millis(8),
             tick: Duration::from_millis(10),
             partitions: Vec::new(),
@@ -154,7 +160,7 @@ impl World {
         let mut sim = turmoil::Builder::new()
             .simulation_duration(self.bound)
             .tick_duration(self.tick)
-            .min_message_latency(Duration::from_millis(1))
+            .min_message_latency(self.least_latency)
             .max_message_latency(self.latency)
             .tcp_capacity(4096)
             .rng_seed(self.seed)
@@ -180,6 +186,23 @@ impl World {
     pub fn config(&self) -> Result<Config, String> {
         Config::load(&Sources::text("/sim/config.yaml", &self.yaml))
             .map_err(|problems| format!("{problems}\n{}", self.yaml))
+    }
+
+    /// The same with a network whose ways all take the same five milliseconds, so that what one tenant is asked does
+    /// not depend on how much passes between others.
+    #[must_use]
+    pub fn with_even_network(mut self) -> Self {
+        let five = Duration::from_millis(5);
+        (self.least_latency, self.latency, self.tick) = (five, five, five);
+        self
+    }
+
+    /// The same with a network whose ways take next to nothing.
+    #[must_use]
+    pub fn nearby(mut self) -> Self {
+        let one = Duration::from_millis(1);
+        (self.least_latency, self.latency, self.tick) = (one, one, one);
+        self
     }
 
     /// Runs it until every report has ended.
@@ -250,8 +273,14 @@ async fn extract(world: World, disk: SimDisk, store: MemoryStore, found: Arc<Mut
         });
     }
     let extractions = world.asked.iter().map(|Asked { report, .. }| {
-        let engine = engine.clone();
-        async move { (report.clone(), engine.extract(report).await) }
+        let (engine, later) = (engine.clone(), world.later.get(report).copied());
+        async move {
+            // Who need not wait asks in the first turn.
+            if let Some(later) = later {
+                tokio::time::sleep(later).await;
+            }
+            (report.clone(), engine.extract(report).await)
+        }
     });
     let endings = futures::future::join_all(extractions).await;
     // The last snapshots and the last cleaning up take a turn or two.
