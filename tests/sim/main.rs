@@ -13,6 +13,7 @@ mod judge;
 mod lives;
 mod measure;
 mod mortal;
+mod outages;
 mod pace;
 mod processes;
 mod rate;

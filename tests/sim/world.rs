@@ -98,6 +98,8 @@ pub struct Aftermath {
     pub endings: BTreeMap<String, Result<Ending, Failure>>,
     /// The tenants, with their ledgers.
     pub tenants: BTreeMap<String, SharedTenant>,
+    /// When connections to each tenant were made, since its start.
+    pub connections: BTreeMap<String, Vec<Duration>>,
     /// The disk.
     pub disk: SimDisk,
     /// Every snapshot that the engine published, with its time.
@@ -157,6 +159,11 @@ impl World {
 
     /// The network with its tenants; the engine is still to come.
     pub fn network<'a>(&self) -> (turmoil::Sim<'a>, BTreeMap<String, SharedTenant>) {
+        let (sim, tenants, _) = self.watched_network();
+        (sim, tenants)
+    }
+
+    fn watched_network<'a>(&self) -> (turmoil::Sim<'a>, BTreeMap<String, SharedTenant>, Connections) {
         let mut sim = turmoil::Builder::new()
             .simulation_duration(self.bound)
             .tick_duration(self.tick)
@@ -165,16 +172,17 @@ impl World {
             .tcp_capacity(4096)
             .rng_seed(self.seed)
             .build();
-        let mut tenants = BTreeMap::new();
+        let (mut tenants, connections) = (BTreeMap::new(), Connections::default());
         for (name, builder) in &self.tenants {
             let tenant: SharedTenant = Arc::new(Mutex::new(builder.clone().build()));
             tenants.insert(name.clone(), tenant.clone());
-            sim.host(name.clone(), move || serve(tenant.clone()));
+            let (host, connections) = (name.clone(), connections.clone());
+            sim.host(name.clone(), move || serve(host.clone(), tenant.clone(), connections.clone()));
         }
         for name in &self.deaf {
             sim.host(name.clone(), std::future::pending);
         }
-        (sim, tenants)
+        (sim, tenants, connections)
     }
 
     /// The way from the engine to the tenants.
@@ -215,7 +223,7 @@ impl World {
 
     /// Like [`run`](Self::run), with an engine for each of these groups of reports. They share the disk and the store.
     pub fn run_as(&self, processes: &[Vec<Asked>]) -> Result<Aftermath, String> {
-        let (mut sim, tenants) = self.network();
+        let (mut sim, tenants, connections) = self.watched_network();
         let disk = SimDisk::new();
         let found = Arc::new(Mutex::new(Found::default()));
         let clock = WallClock::new(|| WALL_START.plus(turmoil::sim_elapsed().unwrap_or_default()));
@@ -229,7 +237,8 @@ impl World {
         sim.run().map_err(|error| error.to_string())?;
         drop(sim);
         let Found { endings, events, took } = std::mem::take(&mut *found.lock());
-        Ok(Aftermath { endings, tenants, disk, events, took })
+        let connections = std::mem::take(&mut *connections.lock());
+        Ok(Aftermath { endings, tenants, connections, disk, events, took })
     }
 }
 
@@ -240,11 +249,15 @@ struct Found {
     took: Duration,
 }
 
-async fn serve(tenant: SharedTenant) -> turmoil::Result {
+/// When each host was connected to.
+type Connections = Arc<Mutex<BTreeMap<String, Vec<Duration>>>>;
+
+async fn serve(host: String, tenant: SharedTenant, connections: Connections) -> turmoil::Result {
     let clock = TenantClock::start_now();
     let listener = turmoil::net::TcpListener::bind("0.0.0.0:80").await?;
     loop {
         let (stream, _) = listener.accept().await?;
+        connections.lock().entry(host.clone()).or_default().push(clock.now());
         tokio::task::spawn_local(serve_connection(stream, tenant.clone(), clock));
     }
 }
