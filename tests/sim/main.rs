@@ -21,6 +21,7 @@ mod reborn;
 mod recovery;
 mod scenario;
 mod seeds;
+mod slow;
 mod spread;
 mod tenants;
 mod waits;
