@@ -32,6 +32,7 @@ fn host(ready_after: Duration) -> Host {
         .default_report(MockReport::with_rows(2_000))
         .ready_after(ready_after)
         .latency(Duration::from_millis(1))
+        .strict()
         .start()
         .unwrap();
     let mut config = Config::load(&Sources::text(folder.path().join("config.yaml"), CONFIG)).unwrap();

@@ -7,10 +7,11 @@ use std::time::Duration;
 use crate::model::Timestamp;
 
 use super::fault::FaultRule;
+use super::limit::{Quota, Rates};
 use super::query::Fate;
 use super::report::MockReport;
 use super::running::RunningMock;
-use super::settings::{Outage, RetryAfter, Settings};
+use super::settings::{Outage, RateLimitHeaders, RetryAfter, Settings};
 use super::tenant::Tenant;
 use super::token::{ExpiresIn, TokenSettings};
 
@@ -49,10 +50,11 @@ impl Default for MockTenantBuilder {
             salt: 0,
             reports: HashMap::new(),
             default_report: Some(MockReport::default()),
-            requests_per_second: 20.0,
+            rates: Rates::constant(20.0),
+            quotas: Vec::new(),
             block: Duration::from_secs(15 * 60),
             retry_after: RetryAfter::Seconds,
-            rate_limit_headers: false,
+            rate_limit_headers: RateLimitHeaders::None,
             max_open_queries: usize::MAX,
             query_life: Duration::from_secs(24 * 3600),
             remembers_queries: false,
@@ -67,6 +69,7 @@ impl Default for MockTenantBuilder {
             every_fate: None,
             faults: Vec::new(),
             wall_start: None,
+            strict: false,
         };
         Self { settings, port: 0 }
     }
@@ -107,7 +110,20 @@ impl MockTenantBuilder {
     /// Calls allowed in any sliding second; infinity for no limit. Default 20.
     #[must_use]
     pub fn requests_per_second(self, calls: f64) -> Self {
-        self.set(|s| s.requests_per_second = calls)
+        self.set(|s| s.rates.change(Duration::ZERO, calls))
+    }
+
+    /// Calls allowed in any sliding second from that moment on, until the next such change. What was called before
+    /// counts: a second that is full by the new number stays closed until it is not.
+    #[must_use]
+    pub fn requests_per_second_from(self, from: Duration, calls: f64) -> Self {
+        self.set(|s| s.rates.change(from, calls))
+    }
+
+    /// Allows no more than so many calls within any such time, besides what a second allows. There may be several.
+    #[must_use]
+    pub fn quota(self, calls: usize, per: Duration) -> Self {
+        self.set(|s| s.quotas.push(Quota { calls, per }))
     }
 
     /// How long a client is blocked that keeps calling while told to wait. Default 15 minutes.
@@ -125,7 +141,13 @@ impl MockTenantBuilder {
     /// Sends `X-RateLimit-*` with every answer.
     #[must_use]
     pub fn rate_limit_headers(self) -> Self {
-        self.set(|s| s.rate_limit_headers = true)
+        self.rate_limit_style(RateLimitHeaders::Prefixed)
+    }
+
+    /// Tells of its quotas in that form with every answer. Default not at all.
+    #[must_use]
+    pub fn rate_limit_style(self, style: RateLimitHeaders) -> Self {
+        self.set(|s| s.rate_limit_headers = style)
     }
 
     /// How many queries may be open at once; more are a 429 on submission. Default no limit.
@@ -260,6 +282,12 @@ impl MockTenantBuilder {
     #[must_use]
     pub fn wall_start(self, start: Timestamp) -> Self {
         self.set(|s| s.wall_start = Some(start))
+    }
+
+    /// Panics when a started tenant is dropped that was called while it had told to wait, and names the calls.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        self.set(|s| s.strict = true)
     }
 
     /// The port to listen on; 0, the default, lets the system choose.

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::time::Duration;
 
+use crate::model::Window;
+
 /// Which step of the protocol a call belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallKind {
@@ -20,6 +22,17 @@ pub enum CallKind {
     Page,
     /// Anything the protocol does not know.
     Other,
+}
+
+/// Why a call was refused that a fault rule had no hand in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// More calls than the rate or a quota allows.
+    TooFast,
+    /// A wait was running. It may have been under way as the wait was told: `told_to_wait` says whether it was not.
+    Waiting,
+    /// Too many queries were open for another one.
+    OpenQueries,
 }
 
 /// One call.
@@ -40,20 +53,45 @@ pub struct LedgerEntry {
     /// Whether it came more than the grace time after an answer that told the client to wait, and before that wait was
     /// over.
     pub told_to_wait: bool,
+    /// Why it was refused, if it was for the tenant's limits.
+    pub refused: Option<Refused>,
+    /// The template and the window of a submission that could be read.
+    pub asked: Option<(String, Window)>,
     /// Which of the tenant's tokens it carried or received, counted from 1.
     pub generation: Option<u64>,
+    /// Whether it carried a token of this tenant's that had run out or was taken back.
+    pub dead_token: bool,
     /// Body bytes sent, as coded for the wire, without chunk framing.
     pub bytes: u64,
     /// When the answer was sent or given up.
     pub ended: Option<Duration>,
+    /// Whether the answer did not come to its end: the connection went, by a fault or by the client.
+    pub broke_off: bool,
     /// Whether a fault rule had a hand in the answer.
     pub faulted: bool,
 }
 
-/// All calls in the order of arrival.
+impl LedgerEntry {
+    /// Whether it is a page that was served whole; one past the end is served as well.
+    pub fn is_page_served(&self) -> bool {
+        self.kind == CallKind::Page && self.status == 200 && !self.broke_off
+    }
+}
+
+/// When a token was good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenLife {
+    /// When it was issued.
+    pub from: Duration,
+    /// When it ran out or was taken back; that moment is not included.
+    pub until: Duration,
+}
+
+/// All calls in the order in which they were decided, which is that of arrival but for bodies that came late.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     entries: Vec<LedgerEntry>,
+    lives: Vec<TokenLife>,
 }
 
 impl Deref for Ledger {
@@ -72,6 +110,19 @@ impl Ledger {
 
     pub(super) fn entry(&mut self, index: usize) -> Option<&mut LedgerEntry> {
         self.entries.get_mut(index)
+    }
+
+    pub(super) fn issue_token(&mut self, from: Duration, until: Duration) {
+        self.lives.push(TokenLife { from, until });
+    }
+
+    pub(super) fn revoke_tokens(&mut self, now: Duration) {
+        self.lives.iter_mut().for_each(|life| life.until = life.until.min(now).max(life.from));
+    }
+
+    /// The tokens that were issued, in order; the first one is generation 1.
+    pub fn token_lives(&self) -> &[TokenLife] {
+        &self.lives
     }
 
     /// Every page asked for of that query, in order, repetitions included.
@@ -93,8 +144,11 @@ impl Ledger {
     pub fn max_in_any_second(&self) -> usize {
         let mut oldest = 0;
         let mut most = 0;
-        for (i, entry) in self.iter().enumerate() {
-            while entry.at.saturating_sub(self.entries[oldest].at) >= Duration::from_secs(1) {
+        // Lines stand in the order of decision, and a call whose body came late was decided late.
+        let mut times: Vec<Duration> = self.iter().map(|entry| entry.at).collect();
+        times.sort_unstable();
+        for (i, at) in times.iter().enumerate() {
+            while at.saturating_sub(times[oldest]) >= Duration::from_secs(1) {
                 oldest += 1;
             }
             most = most.max(i - oldest + 1);
@@ -158,12 +212,16 @@ mod tests {
             page: Some(at / 100),
             status: 200,
             told_to_wait: false,
+            refused: None,
+            asked: None,
             generation: None,
+            dead_token: false,
             bytes: 0,
             ended: ended.map(Duration::from_millis),
+            broke_off: false,
             faulted: false,
         };
-        Ledger { entries: calls.iter().map(entry).collect() }
+        Ledger { entries: calls.iter().map(entry).collect(), lives: Vec::new() }
     }
 
     #[test]

@@ -20,6 +20,8 @@ const RESET_AFTER: Duration = Duration::from_millis(20);
 pub(super) struct Played {
     /// Body bytes sent, without chunk framing.
     pub(super) bytes: u64,
+    /// Whether nothing was left out.
+    pub(super) whole: bool,
     /// How the connection is to end, if it is.
     pub(super) hangup: Option<Hangup>,
 }
@@ -28,9 +30,9 @@ pub(super) async fn play<S: AsyncWrite + Unpin>(stream: &mut S, script: Script, 
     if !script.delay.is_zero() {
         sleep(script.delay).await;
     }
-    let mut player = Player { stream, out: Vec::new(), chunked: false, fault: script.fault, sent: 0 };
+    let mut player = Player { stream, out: Vec::new(), chunked: false, fault: script.fault, sent: 0, whole: false };
     let hangup = player.run(script, last).await.err();
-    Played { bytes: player.sent, hangup }
+    Played { bytes: player.sent, whole: player.whole, hangup }
 }
 
 struct Player<'a, S> {
@@ -39,6 +41,7 @@ struct Player<'a, S> {
     chunked: bool,
     fault: Option<StreamFault>,
     sent: u64,
+    whole: bool,
 }
 
 impl<S: AsyncWrite + Unpin> Player<'_, S> {
@@ -71,6 +74,7 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
             self.body(if script.gzip { Pieces::gzip(body) } else { Pieces::plain(body) }).await?;
         }
         self.flush().await?;
+        self.whole = true;
         let ends_here = matches!(script.framing, Framing::None | Framing::Both | Framing::TwoLengths)
             || matches!(script.framing, Framing::WrongLength(_));
         if script.close_after || (ends_here && !bodiless) { Err(Hangup::Closed) } else { Ok(()) }

@@ -1,7 +1,8 @@
 //! The tenant behind a TCP port on loopback, on a thread and a runtime of its own.
 //!
 //! It shares nothing with whoever started it but the tenant behind a lock, which is held for decisions only and never
-//! while bytes move. Dropping the handle stops it and closes every connection.
+//! while bytes move. Dropping the handle stops it and closes every connection, and a strict one then says if it was called
+//! while it had told to wait.
 
 use std::fmt;
 use std::io;
@@ -19,12 +20,14 @@ use super::expected::Expected;
 use super::ledger::Ledger;
 use super::server::{Hangup, SharedTenant, TenantClock, serve_connection};
 use super::tenant::Tenant;
+use super::verdict::Verdict;
 
 /// A mock tenant that is listening.
 pub struct RunningMock {
     address: SocketAddr,
     tenant: SharedTenant,
     clock: TenantClock,
+    strict: bool,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -41,6 +44,7 @@ impl RunningMock {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let strict = tenant.settings.strict;
         let tenant = Arc::new(Mutex::new(tenant));
         let clock = TenantClock::start_now();
         let (stop, stopped) = oneshot::channel();
@@ -53,7 +57,7 @@ impl RunningMock {
                 }
             });
         })?;
-        Ok(Self { address, tenant, clock, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { address, strict, tenant, clock, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -69,6 +73,11 @@ impl RunningMock {
     /// What it was asked so far.
     pub fn ledger(&self) -> Ledger {
         self.tenant.lock().ledger().clone()
+    }
+
+    /// See [`Tenant::verdict`].
+    pub fn verdict(&self) -> Verdict {
+        self.tenant.lock().verdict()
     }
 
     /// The time on its clock.
@@ -105,6 +114,11 @@ impl Drop for RunningMock {
             // A panic over there has been reported by its own hook.
             thread.join().ok();
         }
+        if !self.strict || std::thread::panicking() {
+            return;
+        }
+        let early = self.tenant.lock().ledger().calls_while_told_to_wait();
+        assert!(early.is_empty(), "the client called while it was told to wait: {early:#?}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::fault::Fault;
+use super::ledger::Refused;
 use super::query::{Fate, MockQuery, Submission};
 use super::report::{End, LinkStyle, MockReport};
 use super::request::{Call, MockRequest};
@@ -23,8 +24,10 @@ impl Tenant {
         if self.settings.report(&submission.template).is_none() {
             return Script::refusal(422, &format!("unknown templateId {}", submission.template));
         }
+        remarks.asked = Some((submission.template.clone(), submission.window));
         let life = self.settings.query_life;
         if self.queries.iter().filter(|query| query.is_open(now, life)).count() >= self.settings.max_open_queries {
+            remarks.refused = Some(Refused::OpenQueries);
             return self.throttled(429, Duration::from_secs(1), now, "too many open queries");
         }
         let id = submission.id(self.queries.len(), self.settings.salt);

@@ -81,10 +81,19 @@ where
                 return Hangup::Closed;
             }
         };
-        let script = tenant.lock().answer(&arrived.request, arrived.at);
+        let script = {
+            let mut tenant = tenant.lock();
+            let script = tenant.answer(&arrived.request, arrived.at);
+            tenant.sending(script.entry);
+            script
+        };
         let entry = script.entry;
         let played = play(stream, script, arrived.last).await;
-        tenant.lock().ended(entry, played.bytes, clock.now());
+        if played.whole {
+            tenant.lock().ended(entry, played.bytes, clock.now());
+        } else {
+            tenant.lock().broke_off(entry, played.bytes, clock.now());
+        }
         if let Some(hangup) = played.hangup {
             return hangup;
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::model::Timestamp;
 
 use super::fault::FaultRule;
+use super::limit::{Quota, Rates};
 use super::query::Fate;
 use super::report::MockReport;
 use super::token::TokenSettings;
@@ -25,6 +26,19 @@ pub enum RetryAfter {
     Missing,
     /// This text. The client is not held to it.
     Garbage(String),
+}
+
+/// How the quotas and what is left of them are told with every answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLimitHeaders {
+    /// Not at all.
+    None,
+    /// `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset`: the quota with the least left.
+    Prefixed,
+    /// The same three without the `X-`.
+    Separate,
+    /// `RateLimit-Policy: "default";q=20;w=1` and `RateLimit: "default";r=3;t=1`: all quotas.
+    Structured,
 }
 
 /// What happens to calls while the tenant is out.
@@ -53,10 +67,11 @@ pub(super) struct Settings {
     pub(super) salt: u64,
     pub(super) reports: HashMap<String, MockReport>,
     pub(super) default_report: Option<MockReport>,
-    pub(super) requests_per_second: f64,
+    pub(super) rates: Rates,
+    pub(super) quotas: Vec<Quota>,
     pub(super) block: Duration,
     pub(super) retry_after: RetryAfter,
-    pub(super) rate_limit_headers: bool,
+    pub(super) rate_limit_headers: RateLimitHeaders,
     pub(super) max_open_queries: usize,
     pub(super) query_life: Duration,
     pub(super) remembers_queries: bool,
@@ -71,6 +86,7 @@ pub(super) struct Settings {
     pub(super) every_fate: Option<Fate>,
     pub(super) faults: Vec<FaultRule>,
     pub(super) wall_start: Option<Timestamp>,
+    pub(super) strict: bool,
 }
 
 impl Settings {

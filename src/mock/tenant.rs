@@ -10,7 +10,7 @@ use crate::model::{Timestamp, Window};
 use super::data::mix;
 use super::expected::Expected;
 use super::fault::{Fault, FaultBook, FaultRule, Target};
-use super::ledger::{CallKind, Ledger, LedgerEntry};
+use super::ledger::{CallKind, Ledger, LedgerEntry, Refused};
 use super::limit::{Admission, Limiter};
 use super::mangle::{instead, mangle};
 use super::query::{Fate, MockQuery};
@@ -18,6 +18,8 @@ use super::request::{Call, MockRequest};
 use super::script::{Script, StreamFault};
 use super::settings::{OutageKind, RetryAfter, Settings};
 use super::token::TokenOffice;
+use super::told::{http_date, tell_quotas, wait_in, whole_seconds};
+use super::verdict::Verdict;
 
 /// 2024-02-01T00:00:00Z: the wall clock of tenants that were given none.
 const WALL_START: Timestamp = Timestamp(1_706_745_600_000);
@@ -37,7 +39,10 @@ pub struct Tenant {
 pub(super) struct Remarks {
     pub(super) generation: Option<u64>,
     pub(super) query: Option<String>,
+    pub(super) asked: Option<(String, Window)>,
+    pub(super) refused: Option<Refused>,
     told_to_wait: bool,
+    dead_token: bool,
     faulted: bool,
 }
 
@@ -47,7 +52,7 @@ impl Tenant {
         settings.faults.iter().cloned().for_each(|rule| faults.add(rule));
         Self {
             tokens: TokenOffice::new(settings.token.clone(), settings.seed, settings.revocations.clone()),
-            limiter: Limiter::new(settings.requests_per_second, settings.block),
+            limiter: Limiter::new(settings.rates.clone(), settings.quotas.clone(), settings.block),
             faults,
             queries: Vec::new(),
             ledger: Ledger::default(),
@@ -61,14 +66,11 @@ impl Tenant {
         let mut remarks = Remarks::default();
         let mut script = self.decide(request, &call, now, &mut remarks);
         script.delay += self.latency();
+        script.entry = self.ledger.len();
         self.remember_wait(&script, now);
         script.set("Date", &http_date(self.wall(now + script.delay), &RetryAfter::HttpDate));
-        if self.settings.rate_limit_headers && self.limiter.calls() != usize::MAX {
-            script.set("X-RateLimit-Limit", &self.limiter.calls().to_string());
-            script.set("X-RateLimit-Remaining", &self.limiter.remaining().to_string());
-            script.set("X-RateLimit-Reset", "1");
-        }
-        script.entry = self.ledger.open(LedgerEntry {
+        tell_quotas(&mut script, self.settings.rate_limit_headers, &self.limiter.standings(now));
+        self.ledger.open(LedgerEntry {
             at: now,
             kind: call.kind,
             path: call.path,
@@ -76,9 +78,13 @@ impl Tenant {
             page: call.page,
             status: script.status_sent(),
             told_to_wait: remarks.told_to_wait,
+            refused: remarks.refused,
+            asked: remarks.asked,
             generation: remarks.generation,
+            dead_token: remarks.dead_token,
             bytes: 0,
             ended: None,
+            broke_off: false,
             faulted: remarks.faulted,
         });
         script
@@ -96,8 +102,12 @@ impl Tenant {
         }
         match self.limiter.admit(now) {
             Admission::Admitted => {}
-            Admission::TooFast(wait) => return self.throttled(429, wait, now, "too many requests"),
+            Admission::TooFast(wait) => {
+                remarks.refused = Some(Refused::TooFast);
+                return self.throttled(429, wait, now, "too many requests");
+            }
             Admission::Waiting { rest, offence } => {
+                remarks.refused = Some(Refused::Waiting);
                 remarks.told_to_wait = offence;
                 return self.throttled(429, rest, now, "told to wait");
             }
@@ -117,6 +127,9 @@ impl Tenant {
             CallKind::Token => {
                 let (script, generation) = self.tokens.answer(request, now);
                 remarks.generation = generation;
+                if generation.is_some() {
+                    self.ledger.issue_token(now, self.tokens.dies_at(now));
+                }
                 script
             }
             CallKind::Other => Script::refusal(404, "no such resource"),
@@ -127,6 +140,7 @@ impl Tenant {
                 }
                 judged => {
                     remarks.generation = judged.map(|(generation, _)| generation);
+                    remarks.dead_token = judged.is_some();
                     let mut script = Script::refusal(401, "the access token is missing, unknown or expired");
                     script.set("WWW-Authenticate", "Bearer error=\"invalid_token\"");
                     script
@@ -175,18 +189,9 @@ impl Tenant {
         if !matches!(script.status_sent(), 429 | 503) {
             return;
         }
-        let Some(value) = script.header("Retry-After").map(str::trim) else { return };
         let sent = now + script.delay;
-        let wait = match value.parse::<u64>() {
-            Ok(seconds) => Some(Duration::from_secs(seconds)),
-            Err(_) => httpdate::parse_http_date(value).ok().and_then(|date| {
-                let date = date.duration_since(std::time::UNIX_EPOCH).ok()?;
-                let own = u64::try_from(self.wall(sent).0).ok()? / 1000;
-                date.checked_sub(Duration::from_secs(own))
-            }),
-        };
-        if let Some(wait) = wait {
-            self.limiter.told_to_wait(sent, wait);
+        if let Some(wait) = wait_in(script, self.wall(sent)) {
+            self.limiter.told_to_wait(sent, wait, script.entry);
         }
     }
 
@@ -210,17 +215,38 @@ impl Tenant {
         self.settings.wall_start.unwrap_or(WALL_START).plus(now)
     }
 
+    /// A face takes an answer up, and will report its end: a wait in it is not told before.
+    pub fn sending(&mut self, entry: usize) {
+        self.limiter.still_sending(entry);
+    }
+
     /// A face reports the end of an answer.
     pub fn ended(&mut self, entry: usize, bytes: u64, now: Duration) {
+        self.limiter.sent(entry, now);
         if let Some(entry) = self.ledger.entry(entry) {
             entry.bytes = bytes;
             entry.ended = Some(now);
         }
     }
 
+    /// A face reports that an answer did not come to its end. Nobody knows whether a wait in it was read.
+    pub fn broke_off(&mut self, entry: usize, bytes: u64, now: Duration) {
+        self.limiter.lost(entry);
+        if let Some(entry) = self.ledger.entry(entry) {
+            entry.bytes = bytes;
+            entry.ended = Some(now);
+            entry.broke_off = true;
+        }
+    }
+
     /// What it was asked so far.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// What the ledger comes to, held against the rates that this tenant allows.
+    pub fn verdict(&self) -> Verdict {
+        Verdict::over(&self.ledger, self.limiter.rates())
     }
 
     /// The queries it accepted, in order.
@@ -255,6 +281,7 @@ impl Tenant {
     /// Takes back every token issued before `now`.
     pub fn revoke_tokens(&mut self, now: Duration) {
         self.tokens.revoke(now);
+        self.ledger.revoke_tokens(now);
     }
 
     /// Refuses every further token with that error, as in `invalid_client`; none grants them again.
@@ -287,17 +314,4 @@ impl Tenant {
     pub fn expected_csv(&self, template: &str) -> Vec<u8> {
         self.expected(template).bytes()
     }
-}
-
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
-}
-
-fn http_date(time: Timestamp, form: &RetryAfter) -> String {
-    let pattern = match form {
-        RetryAfter::Rfc850 => "%A, %d-%b-%y %H:%M:%S GMT",
-        RetryAfter::Asctime => "%a %b %e %H:%M:%S %Y",
-        _ => "%a, %d %b %Y %H:%M:%S GMT",
-    };
-    jiff::Timestamp::from_millisecond(time.0).unwrap_or_default().strftime(pattern).to_string()
 }

@@ -69,6 +69,12 @@ impl TokenOffice {
         self.revocations.push(now);
     }
 
+    /// When a token issued now will be dead, as far as is known now.
+    pub(super) fn dies_at(&self, now: Duration) -> Duration {
+        let revoked = self.revocations.iter().copied().filter(|&at| at > now).min();
+        now.saturating_add(self.settings.life).min(revoked.unwrap_or(Duration::MAX))
+    }
+
     pub(super) fn settings_mut(&mut self) -> &mut TokenSettings {
         &mut self.settings
     }

@@ -22,10 +22,11 @@ pub struct Stand {
 }
 
 impl Stand {
-    /// A stand with a mock tenant of that kind, and quick settings for the engine.
+    /// A stand with a mock tenant of that kind, and quick settings for the engine. A call made while the tenant has told
+    /// to wait fails the test.
     pub fn new(mock: MockTenantBuilder) -> Self {
         Self {
-            mock: mock.start().expect("loopback has ports"),
+            mock: mock.strict().start().expect("loopback has ports"),
             folder: tempfile::tempdir().expect("a temporary folder"),
             tenant: "rate_limit: {requests_per_second: 1000, burst: 1000}\n    poll: {initial_delay: 10ms, max_delay: 50ms}\n    retry: {base_delay: 10ms, max_delay: 50ms}".to_owned(),
             report: "page_size: 100".to_owned(),

@@ -40,12 +40,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// A place without reports.
+    /// A place without reports. A call made while the tenant has told to wait fails the test.
     pub fn new(mock: MockTenantBuilder) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
             said: tempfile::tempdir().unwrap(),
-            mock: mock.start().unwrap(),
+            mock: mock.strict().start().unwrap(),
             tenant: QUICK.to_owned(),
             top: String::new(),
             reports: Vec::new(),

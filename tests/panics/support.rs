@@ -44,6 +44,7 @@ impl Stand {
                 .report("queues", MockReport::with_rows(733))
                 .report("agents", MockReport::with_rows(901))
                 .report("skills", MockReport::with_rows(402))
+                .strict()
                 .start()
                 .expect("loopback has ports")
         };

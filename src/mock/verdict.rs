@@ -1,0 +1,404 @@
+//! What a ledger comes to: the figures that say whether a client was quick, fair and never a burden.
+//!
+//! Everything here is counted from the ledger alone, after the fact. Moments are those of a call's arrival, so that a
+//! figure judges when the client chose to call and not how long the answer took.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::ledger::{CallKind, Ledger, LedgerEntry, Refused};
+use super::limit::Rates;
+
+/// How long the pages of several queries may take to find their shares.
+const SETTLING: Duration = Duration::from_secs(5);
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The pages that each query got within one second.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FairSecond {
+    /// The second's beginning, since the tenant's start.
+    pub from: Duration,
+    /// Pages served, by query. Only queries are here that were being read before this second and after it.
+    pub pages: BTreeMap<String, usize>,
+}
+
+impl FairSecond {
+    /// The fewest pages that a query got.
+    pub fn least(&self) -> usize {
+        self.pages.values().copied().min().unwrap_or(0)
+    }
+
+    /// The most pages that a query got.
+    pub fn most(&self) -> usize {
+        self.pages.values().copied().max().unwrap_or(0)
+    }
+
+    /// Whether the most and the least served differ by no more than that share of the most, or by that many pages.
+    pub fn is_fair(&self, share: f64, pages: usize) -> bool {
+        let apart = self.most() - self.least();
+        apart <= pages || apart as f64 <= share * self.most() as f64
+    }
+}
+
+/// A client's conduct in figures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// Calls of every kind.
+    pub calls: usize,
+    /// The most calls within any sliding second.
+    pub most_in_any_second: usize,
+    /// Calls made while the client was told to wait.
+    pub calls_while_told_to_wait: usize,
+    /// Refusals for haste: 429 because a rate or a quota was used up, by no fault rule's doing.
+    pub refused_too_fast: usize,
+    /// Refusals because a wait was running, also of calls that were under way as it was told.
+    pub refused_waiting: usize,
+    /// Refusals because too many queries were open.
+    pub refused_open_queries: usize,
+    /// The share used of what the rate allowed, from the first page served to the last one; none before two pages.
+    pub budget_used: Option<f64>,
+    /// Pages served whole.
+    pub pages_served: usize,
+    /// Pages served whole once more after they had been, with no fault in either answer.
+    pub pages_served_again: usize,
+    /// The most page requests under way at once.
+    pub most_pages_under_way: usize,
+    /// The least fair second after the first five of reading, by pages between the most and the least served.
+    pub least_fair_second: Option<FairSecond>,
+    /// Queries accepted beyond the first one for the same template and window.
+    pub duplicate_submissions: usize,
+    /// The share of calls that were for no page.
+    pub control_share: f64,
+    /// Calls of the token endpoint.
+    pub token_calls: usize,
+    /// Tokens issued.
+    pub tokens_issued: usize,
+    /// The most calls of the token endpoint within the life of one token, without the call that got it.
+    pub most_token_calls_in_a_life: usize,
+    /// The most tokens issued within the life of one token, without itself.
+    pub most_tokens_in_a_life: usize,
+    /// Calls with a token that had run out or was taken back.
+    pub dead_token_calls: usize,
+}
+
+impl Verdict {
+    /// Judges a ledger, for a tenant that allows so many calls a second throughout.
+    pub fn of(ledger: &Ledger, requests_per_second: f64) -> Self {
+        Self::over(ledger, &Rates::constant(requests_per_second))
+    }
+
+    pub(super) fn over(ledger: &Ledger, rates: &Rates) -> Self {
+        let refused = |why| ledger.iter().filter(|e| e.refused == Some(why)).count();
+        let control = ledger.iter().filter(|e| e.kind != CallKind::Page).count();
+        let reading = ledger.reading();
+        let seconds = reading.map(|(first, _)| ledger.fair_seconds(first + SETTLING)).unwrap_or_default();
+        Self {
+            calls: ledger.len(),
+            most_in_any_second: ledger.max_in_any_second(),
+            calls_while_told_to_wait: ledger.iter().filter(|e| e.told_to_wait).count(),
+            refused_too_fast: refused(Refused::TooFast),
+            refused_waiting: refused(Refused::Waiting),
+            refused_open_queries: refused(Refused::OpenQueries),
+            budget_used: reading.and_then(|(from, to)| ledger.share_of(from, to, rates.allowed(from, to))),
+            pages_served: ledger.iter().filter(|e| e.is_page_served()).count(),
+            pages_served_again: ledger.pages_served_again(),
+            most_pages_under_way: ledger.max_in_flight(CallKind::Page),
+            least_fair_second: seconds.into_iter().max_by_key(|second| second.most() - second.least()),
+            duplicate_submissions: ledger.duplicate_submissions(),
+            control_share: if ledger.is_empty() { 0.0 } else { control as f64 / ledger.len() as f64 },
+            token_calls: ledger.token_calls(),
+            tokens_issued: ledger.token_lives().len(),
+            most_token_calls_in_a_life: ledger.most_token_calls_in_a_life(),
+            most_tokens_in_a_life: ledger.most_tokens_in_a_life(),
+            dead_token_calls: ledger.iter().filter(|e| e.dead_token).count(),
+        }
+    }
+}
+
+impl Ledger {
+    /// The calls between two moments that were let in, as a share of what the rate allows in that time. The later
+    /// moment is not included. None where nothing is allowed.
+    pub fn budget_used(&self, from: Duration, to: Duration, requests_per_second: f64) -> Option<f64> {
+        self.share_of(from, to, Rates::constant(requests_per_second).allowed(from, to))
+    }
+
+    /// The same from the first page served to the last one.
+    pub fn budget_used_while_reading(&self, requests_per_second: f64) -> Option<f64> {
+        let (from, to) = self.reading()?;
+        self.budget_used(from, to, requests_per_second)
+    }
+
+    fn share_of(&self, from: Duration, to: Duration, allowed: f64) -> Option<f64> {
+        let let_in = self.iter().filter(|e| e.refused.is_none() && (from..to).contains(&e.at)).count();
+        (allowed > 0.0).then(|| let_in as f64 / allowed)
+    }
+
+    /// When the first and the last page were asked for that were served.
+    fn reading(&self) -> Option<(Duration, Duration)> {
+        let served = self.iter().filter(|e| e.is_page_served()).map(|e| e.at);
+        Some((served.clone().min()?, served.max()?))
+    }
+
+    /// The pages that each query got in each whole second since a moment. A query counts in the seconds that lie
+    /// between its first page and its last one; seconds in which none does are left out.
+    pub fn fair_seconds(&self, since: Duration) -> Vec<FairSecond> {
+        let mut served: HashMap<&str, Vec<Duration>> = HashMap::new();
+        for entry in self.iter().filter(|e| e.is_page_served()) {
+            served.entry(entry.query.as_deref().unwrap_or_default()).or_default().push(entry.at);
+        }
+        let mut seconds: BTreeMap<Duration, FairSecond> = BTreeMap::new();
+        for (query, mut times) in served {
+            times.sort_unstable();
+            let (first, last) = (times[0], times[times.len() - 1]);
+            let skipped = first.saturating_sub(since).as_nanos().div_ceil(SECOND.as_nanos());
+            let mut from = since + SECOND * u32::try_from(skipped).unwrap_or(u32::MAX);
+            while from + SECOND <= last {
+                let within = |moment: Duration| times.partition_point(|&at| at < moment);
+                let n_pages = within(from + SECOND) - within(from);
+                let second = seconds.entry(from).or_insert(FairSecond { from, pages: BTreeMap::new() });
+                second.pages.insert(query.to_owned(), n_pages);
+                from += SECOND;
+            }
+        }
+        seconds.into_values().collect()
+    }
+
+    /// How many pages were served whole once more after they had been, with no fault in either answer.
+    pub fn pages_served_again(&self) -> usize {
+        let mut times: HashMap<(Option<&str>, Option<u64>), usize> = HashMap::new();
+        for entry in self.iter().filter(|e| e.is_page_served() && !e.faulted) {
+            *times.entry((entry.query.as_deref(), entry.page)).or_default() += 1;
+        }
+        times.values().map(|n| n - 1).sum()
+    }
+
+    /// How many queries were accepted beyond the first one for the same template and window.
+    pub fn duplicate_submissions(&self) -> usize {
+        let mut times: HashMap<_, usize> = HashMap::new();
+        for asked in self.iter().filter(|e| e.query.is_some()).filter_map(|e| e.asked.as_ref()) {
+            *times.entry(asked).or_default() += 1;
+        }
+        times.values().map(|n| n - 1).sum()
+    }
+
+    /// The most calls of the token endpoint within the life of one token, without the call that got it.
+    pub fn most_token_calls_in_a_life(&self) -> usize {
+        let calls: Vec<&LedgerEntry> = self.iter().filter(|e| e.kind == CallKind::Token).collect();
+        let within = |(nth, life): (usize, &super::ledger::TokenLife)| {
+            // Calls of the same moment that were decided before are not of this life.
+            let own = calls.iter().position(|e| e.generation == Some(nth as u64 + 1)).map_or(0, |at| at + 1);
+            calls[own..].iter().filter(|e| e.at < life.until).count()
+        };
+        self.token_lives().iter().enumerate().map(within).max().unwrap_or(0)
+    }
+
+    /// The most tokens issued within the life of one token, without itself.
+    pub fn most_tokens_in_a_life(&self) -> usize {
+        let lives = self.token_lives();
+        let within = |(nth, life): (usize, &super::ledger::TokenLife)| {
+            lives[nth + 1..].iter().filter(|later| later.from < life.until).count()
+        };
+        lives.iter().enumerate().map(within).max().unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |share: f64| format!("{:.1} %", share * 100.0);
+        writeln!(f, "calls: {}, at most {} in any second", self.calls, self.most_in_any_second)?;
+        writeln!(f, "calls while told to wait: {}", self.calls_while_told_to_wait)?;
+        writeln!(
+            f,
+            "refused: {} for haste, {} while a wait was running, {} for open queries",
+            self.refused_too_fast, self.refused_waiting, self.refused_open_queries
+        )?;
+        writeln!(f, "rate used while reading: {}", self.budget_used.map_or_else(|| "unknown".to_owned(), percent))?;
+        writeln!(
+            f,
+            "pages: {} served, {} of them again, at most {} under way",
+            self.pages_served, self.pages_served_again, self.most_pages_under_way
+        )?;
+        match &self.least_fair_second {
+            Some(second) => writeln!(
+                f,
+                "least fair second: {} to {} pages for each of {} queries, at {:.1} s",
+                second.least(),
+                second.most(),
+                second.pages.len(),
+                second.from.as_secs_f64()
+            )?,
+            None => writeln!(f, "least fair second: none was long enough after the beginning")?,
+        }
+        writeln!(
+            f,
+            "duplicate submissions: {}, control calls: {}",
+            self.duplicate_submissions,
+            percent(self.control_share)
+        )?;
+        write!(
+            f,
+            "tokens: {} issued by {} calls, at most {} calls and {} tokens within one life, {} calls with a dead one",
+            self.tokens_issued,
+            self.token_calls,
+            self.most_token_calls_in_a_life,
+            self.most_tokens_in_a_life,
+            self.dead_token_calls
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{MockReport, MockRequest, MockTenant, Tenant};
+    use super::*;
+
+    const FORM: &str = "application/x-www-form-urlencoded";
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    fn token(tenant: &mut Tenant, at: Duration) -> String {
+        let form = "grant_type=client_credentials&client_id=i&client_secret=s";
+        let answer = tenant.answer(&MockRequest::post("/oauth2/token", FORM, form), at).body_bytes();
+        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+        answer["access_token"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn submit(tenant: &mut Tenant, token: &str, template: &str, at: Duration) -> String {
+        let body = format!(
+            "{{\"templateId\":\"{template}\",\"format\":\"csv\",\"pageSize\":10,\"query\":{{\"startDate\":\
+             \"2024-01-01T00:00:00.000Z\",\"endDate\":\"2024-01-02T00:00:00.000Z\",\"filters\":[]}}}}"
+        );
+        let request = MockRequest::post("/api/v2/reporting/queries", "application/json", body);
+        tenant.answer(&request.with_header("Authorization", &format!("Bearer {token}")), at);
+        tenant.ledger().last().unwrap().query.clone().unwrap()
+    }
+
+    fn page(tenant: &mut Tenant, token: &str, query: &str, page: u64, at: Duration) -> u16 {
+        let target = format!("/api/v2/reporting/queries/{query}/results?format=csv&page={page}&pageSize=10");
+        tenant.answer(&MockRequest::get(&target, token), at).status
+    }
+
+    fn tenant(per_second: f64) -> Tenant {
+        let report = MockReport::with_rows(100_000);
+        MockTenant::builder().requests_per_second(per_second).default_report(report).build()
+    }
+
+    #[test]
+    fn the_budget_is_held_against_calls_that_were_let_in() {
+        let mut tenant = tenant(10.0);
+        let token = token(&mut tenant, ms(0));
+        let query = submit(&mut tenant, &token, "a", ms(10));
+        for n in 0..=40 {
+            assert_eq!(page(&mut tenant, &token, &query, n + 1, ms(2000 + n * 125)), 200);
+        }
+        let verdict = tenant.verdict();
+        assert_eq!(verdict.budget_used, Some(0.8));
+        assert_eq!(tenant.ledger().budget_used_while_reading(16.0), Some(0.5));
+        assert_eq!(tenant.ledger().budget_used(ms(0), ms(2000), 1.0), Some(1.0));
+        assert_eq!(verdict, Verdict::of(tenant.ledger(), 10.0));
+        assert_eq!((verdict.pages_served, verdict.calls, verdict.most_in_any_second), (41, 43, 8));
+        assert_eq!((verdict.refused_too_fast, verdict.calls_while_told_to_wait), (0, 0));
+        assert!((verdict.control_share - 2.0 / 43.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn refusals_are_counted_by_their_reason() {
+        let mut tenant = MockTenant::builder().requests_per_second(3.0).max_open_queries(1).build();
+        let token = token(&mut tenant, ms(0));
+        let query = submit(&mut tenant, &token, "a", ms(0));
+        assert_eq!(page(&mut tenant, &token, &query, 1, ms(0)), 200);
+        assert_eq!([0, 100, 500].map(|at| page(&mut tenant, &token, &query, 2, ms(at))), [429; 3]);
+        let verdict = tenant.verdict();
+        assert_eq!((verdict.refused_too_fast, verdict.refused_waiting), (1, 2));
+        assert_eq!(verdict.calls_while_told_to_wait, 1);
+        let later = Duration::from_secs(1000);
+        let body = "{\"templateId\":\"b\",\"format\":\"csv\",\"pageSize\":10,\"query\":{\"startDate\":\
+                    \"2024-01-01T00:00:00.000Z\",\"endDate\":\"2024-01-02T00:00:00.000Z\"}}";
+        let request = MockRequest::post("/api/v2/reporting/queries", "application/json", body);
+        let request = request.with_header("Authorization", &format!("Bearer {token}"));
+        assert_eq!(tenant.answer(&request, later).status, 429);
+        assert_eq!((tenant.verdict().refused_open_queries, tenant.verdict().duplicate_submissions), (1, 0));
+    }
+
+    #[test]
+    fn a_second_is_fair_or_not_by_what_each_query_got_that_was_read_before_and_after() {
+        let mut tenant = tenant(f64::INFINITY);
+        let token = token(&mut tenant, ms(0));
+        let (a, b) = (submit(&mut tenant, &token, "a", ms(1)), submit(&mut tenant, &token, "b", ms(2)));
+        for n in 0..100 {
+            page(&mut tenant, &token, &a, n + 1, ms(1000 + n * 100));
+            // The second one begins later, and goes half as fast.
+            if n % 2 == 0 && n >= 30 {
+                page(&mut tenant, &token, &b, n + 1, ms(1000 + n * 100));
+            }
+        }
+        let seconds = tenant.ledger().fair_seconds(ms(1000));
+        assert_eq!(seconds.len(), 9);
+        assert_eq!((seconds[2].pages.len(), seconds[3].pages.len()), (1, 2));
+        assert_eq!((seconds[4].least(), seconds[4].most()), (5, 10));
+        assert!(seconds[4].is_fair(0.5, 0) && seconds[4].is_fair(0.0, 5) && !seconds[4].is_fair(0.1, 2));
+        assert_eq!(tenant.verdict().least_fair_second.map(|s| (s.from >= ms(6000), s.least())), Some((true, 5)));
+    }
+
+    #[test]
+    fn what_was_asked_for_twice_is_counted() {
+        let mut tenant = tenant(f64::INFINITY);
+        let token = token(&mut tenant, ms(0));
+        let query = submit(&mut tenant, &token, "a", ms(1));
+        submit(&mut tenant, &token, "a", ms(2));
+        submit(&mut tenant, &token, "b", ms(3));
+        for (number, at) in [(1, 10), (2, 11), (2, 12), (3, 13)] {
+            page(&mut tenant, &token, &query, number, ms(at));
+        }
+        let cut = tenant.ledger().len();
+        page(&mut tenant, &token, &query, 4, ms(14));
+        tenant.broke_off(cut, 5, ms(15));
+        page(&mut tenant, &token, &query, 4, ms(16));
+        let verdict = tenant.verdict();
+        assert_eq!((verdict.duplicate_submissions, verdict.pages_served_again), (1, 1));
+        assert_eq!(verdict.pages_served, 5);
+    }
+
+    #[test]
+    fn tokens_are_counted_by_the_lives_they_fell_into() {
+        let mut tenant = MockTenant::builder()
+            .requests_per_second(f64::INFINITY)
+            .token_life(Duration::from_secs(100))
+            .revoke_tokens_at(Duration::from_secs(250))
+            .build();
+        let seconds = Duration::from_secs;
+        let first = token(&mut tenant, seconds(0));
+        let query = submit(&mut tenant, &first, "a", seconds(1));
+        token(&mut tenant, seconds(80));
+        assert_eq!(tenant.verdict().most_tokens_in_a_life, 1);
+        assert_eq!(page(&mut tenant, &first, &query, 1, seconds(100)), 401);
+        token(&mut tenant, seconds(170));
+        token(&mut tenant, seconds(240));
+        // The last one was taken back, so that the next one falls into nobody's life.
+        token(&mut tenant, seconds(251));
+        let verdict = tenant.verdict();
+        assert_eq!((verdict.tokens_issued, verdict.token_calls, verdict.dead_token_calls), (5, 5, 1));
+        assert_eq!((verdict.most_token_calls_in_a_life, verdict.most_tokens_in_a_life), (1, 1));
+        token(&mut tenant, seconds(252));
+        token(&mut tenant, seconds(253));
+        assert_eq!(tenant.verdict().most_tokens_in_a_life, 2);
+        tenant.revoke_tokens(seconds(252));
+        assert_eq!(tenant.verdict().most_tokens_in_a_life, 1);
+    }
+
+    #[test]
+    fn a_verdict_reads_as_text_and_as_json() {
+        let mut tenant = tenant(20.0);
+        token(&mut tenant, ms(0));
+        let verdict = tenant.verdict();
+        let text = verdict.to_string();
+        assert!(text.contains("calls while told to wait: 0") && text.contains("1 issued by 1 calls"), "{text}");
+        assert_eq!(serde_json::to_value(&verdict).unwrap()["tokens_issued"], 1);
+    }
+}

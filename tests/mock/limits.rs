@@ -1,0 +1,99 @@
+//! Limits that change, quotas, how they are told, and who is held to a wait.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use cxtract::mock::{MockReport, MockRequest, MockTenant, RateLimitHeaders, Refused, Tenant};
+
+use crate::client::Client;
+
+fn ask(tenant: &mut Tenant, ms: u64) -> cxtract::mock::Script {
+    tenant.answer(&MockRequest::get("/elsewhere", "none"), Duration::from_millis(ms))
+}
+
+#[test]
+fn a_tenant_that_slows_down_and_recovers_refuses_by_the_rate_of_the_moment() {
+    let mut tenant = MockTenant::builder()
+        .requests_per_second(20.0)
+        .requests_per_second_from(Duration::from_secs(10), 5.0)
+        .requests_per_second_from(Duration::from_secs(20), 20.0)
+        .rate_limit_headers()
+        .build();
+    // A client that keeps to twenty, and comes back a minute after it was refused.
+    let mut said = |ms| {
+        let script = ask(&mut tenant, ms);
+        (script.status, script.header("X-RateLimit-Limit").unwrap().to_owned())
+    };
+    assert!((0..60).all(|n| said(n * 50) == (404, "20".into())));
+    assert!((0..5).all(|n| said(10_000 + n * 10) == (404, "5".into())));
+    assert_eq!(said(10_100), (429, "5".into()));
+    assert!((0..60).all(|n| said(20_000 + n * 50) == (404, "20".into())));
+    let verdict = tenant.verdict();
+    assert_eq!((verdict.refused_too_fast, verdict.calls_while_told_to_wait), (1, 0));
+    assert_eq!(tenant.ledger().iter().filter(|e| e.refused == Some(Refused::TooFast)).count(), 1);
+}
+
+#[test]
+fn a_longer_quota_is_told_and_enforced_with_its_own_wait() {
+    let tenant = MockTenant::builder().quota(3, Duration::from_secs(60));
+    let mut tenant = tenant.rate_limit_style(RateLimitHeaders::Structured).build();
+    let told = ask(&mut tenant, 0);
+    assert_eq!(told.header("RateLimit-Policy"), Some("\"default\";q=20;w=1, \"quota-1\";q=3;w=60"));
+    assert_eq!(told.header("RateLimit"), Some("\"default\";r=19;t=1, \"quota-1\";r=2;t=60"));
+    assert_eq!([1000, 2000].map(|ms| ask(&mut tenant, ms).status), [404, 404]);
+    let refused = ask(&mut tenant, 20_000);
+    assert_eq!((refused.status, refused.header("Retry-After")), (429, Some("40")));
+    assert_eq!(ask(&mut tenant, 60_000).status, 404);
+}
+
+#[test]
+fn what_is_left_is_told_in_the_form_asked_for() {
+    let told = |style, names: [&str; 3]| {
+        let mut tenant = MockTenant::builder().requests_per_second(10.0).rate_limit_style(style).build();
+        let script = ask(&mut tenant, 0);
+        names.map(|name| script.header(name).map(str::to_owned).unwrap_or_default())
+    };
+    let prefixed = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"];
+    assert_eq!(told(RateLimitHeaders::Prefixed, prefixed), ["10", "9", "1"]);
+    let separate = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"];
+    assert_eq!(told(RateLimitHeaders::Separate, separate), ["10", "9", "1"]);
+    assert_eq!(told(RateLimitHeaders::None, separate), ["", "", ""]);
+    assert_eq!(told(RateLimitHeaders::Prefixed, separate), ["", "", ""]);
+}
+
+/// Drops a tenant that has told to wait, after another call `later`.
+fn dropped(strict: bool, later: Duration) -> Result<(), String> {
+    let mock = MockTenant::builder().requests_per_second(0.02).default_report(MockReport::with_rows(1));
+    let mock = if strict { mock.strict() } else { mock }.start().unwrap();
+    let mut client = Client::connect(&mock);
+    assert_eq!(client.submit().status(), 429);
+    let told = mock.now();
+    while mock.now() - told < later {
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    if !later.is_zero() {
+        client.submit();
+    }
+    catch_unwind(AssertUnwindSafe(|| drop(mock))).map_err(|panic| *panic.downcast::<String>().unwrap())
+}
+
+#[test]
+fn a_strict_tenant_fails_whoever_called_while_told_to_wait_and_nobody_else() {
+    let complaint = dropped(true, Duration::from_millis(350)).unwrap_err();
+    assert!(complaint.contains("told to wait") && complaint.contains("Submit"), "{complaint}");
+    assert_eq!(dropped(true, Duration::ZERO), Ok(()));
+    assert_eq!(dropped(false, Duration::from_millis(350)), Ok(()));
+}
+
+#[test]
+fn a_strict_tenant_does_not_speak_into_another_panic() {
+    let panic = catch_unwind(|| {
+        let mock = MockTenant::builder().requests_per_second(0.02).strict().start().unwrap();
+        let mut client = Client::connect(&mock);
+        assert_eq!(client.submit().status(), 429);
+        std::thread::park_timeout(Duration::from_millis(400));
+        client.submit();
+        panic!("the test's own");
+    });
+    assert_eq!(*panic.unwrap_err().downcast::<&str>().unwrap(), "the test's own");
+}
