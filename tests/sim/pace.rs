@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use cxtract::mock::Ledger;
 
-use crate::measure::{fetching, share_used};
+use crate::measure::{fetching, share_used, within};
 use crate::rate::{ledger_of, tenant, world};
 use crate::world::World;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Moments of the answers 429.
 fn complaints(ledger: &Ledger) -> Vec<Duration> {
@@ -30,4 +32,37 @@ fn a_tenant_that_allows_less_than_configured_seldom_has_to_complain_and_most_of_
     assert!(complaints.len() as f64 <= 2.0 + 2.0 * minutes);
     assert!(complaints.len() >= 3, "the limit was never felt");
     assert!(used >= 0.8);
+}
+
+#[test]
+fn a_limit_that_falls_to_a_quarter_and_rises_again_is_followed_down_and_up() {
+    let (falls, rises) = (Duration::from_secs(60), Duration::from_secs(240));
+    let mock = tenant(2, 2200).requests_per_second(20.0);
+    let mock = mock.requests_per_second_from(falls, 5.0).requests_per_second_from(rises, 20.0);
+    let ledger = ledger_of(&World { bound: Duration::from_secs(1800), ..world(mock, 2, 20, "").nearby() });
+    let complaints = complaints(&ledger);
+    let phase = |from: Duration, to: Duration| {
+        let n = complaints.iter().filter(|at| (from..to).contains(*at)).count();
+        (n, share_used(&ledger, 1.0, &(from..to)))
+    };
+    let end = fetching(&ledger).end;
+    let before = phase(fetching(&ledger).start, falls);
+    let minutes: Vec<_> = (0..3).map(|nth| phase(falls + MINUTE * nth, falls + MINUTE * (nth + 1))).collect();
+    let seconds_after = (rises.as_secs()..end.as_secs()).map(Duration::from_secs);
+    let n_in_second = |from: &Duration| within(&ledger, &(*from..*from + Duration::from_secs(1))).count();
+    let up_again = seconds_after.clone().find(|from| n_in_second(from) >= 19).map(|from| from - rises);
+    let n_after = phase(rises, end).0;
+    let down_after = complaints.windows(2).find(|pair| pair[1] - pair[0] > Duration::from_secs(5)).map(|pair| pair[0]);
+    println!(
+        "20, 5, 20 a second: {} complaints before; in each minute of 5 a second complaints and calls a second {minutes:?}; \
+         down {:?} after the fall; {n_after} complaints after the rise, up again after {up_again:?}",
+        before.0,
+        down_after.map(|at| at - falls)
+    );
+    assert_eq!((before.0, n_after), (0, 0));
+    assert!(down_after.is_some_and(|at| at - falls <= Duration::from_secs(10)), "{complaints:?}");
+    assert!(minutes[0].0 <= 7 && minutes[1..].iter().all(|(n, _)| *n <= 4), "{complaints:?}");
+    assert!(minutes.iter().all(|(_, calls)| *calls >= 4.0), "{minutes:?}");
+    // From 0.7 of 5 to 20, by one call a second every ten seconds.
+    assert!(up_again.is_some_and(|after| after <= Duration::from_secs(170)), "{up_again:?}");
 }
