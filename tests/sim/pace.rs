@@ -19,7 +19,7 @@ fn complaints(ledger: &Ledger) -> Vec<Duration> {
 fn a_tenant_that_allows_less_than_configured_seldom_has_to_complain_and_most_of_its_rate_is_used() {
     let true_rate = 12.0;
     let mock = tenant(2, 1200).requests_per_second(true_rate);
-    let ledger = ledger_of(&World { bound: Duration::from_secs(1200), ..world(mock, 2, 20, "").nearby() });
+    let ledger = ledger_of(&World { bound: Duration::from_secs(1200), ..world(mock, 2, 20, "").with_even_network() });
     let time = fetching(&ledger);
     let minutes = (time.end - time.start).as_secs_f64() / 60.0;
     let (complaints, used) = (complaints(&ledger), share_used(&ledger, true_rate, &time));
@@ -39,7 +39,7 @@ fn a_limit_that_falls_to_a_quarter_and_rises_again_is_followed_down_and_up() {
     let (falls, rises) = (Duration::from_secs(60), Duration::from_secs(240));
     let mock = tenant(2, 2200).requests_per_second(20.0);
     let mock = mock.requests_per_second_from(falls, 5.0).requests_per_second_from(rises, 20.0);
-    let ledger = ledger_of(&World { bound: Duration::from_secs(1800), ..world(mock, 2, 20, "").nearby() });
+    let ledger = ledger_of(&World { bound: Duration::from_secs(1800), ..world(mock, 2, 20, "").with_even_network() });
     let complaints = complaints(&ledger);
     let phase = |from: Duration, to: Duration| {
         let n = complaints.iter().filter(|at| (from..to).contains(*at)).count();
