@@ -122,7 +122,7 @@ fn judge_calls(scenario: &Scenario, tenant: &TenantPlan, after: &Aftermath, brea
 }
 
 /// Complaints of a tenant that allows less than is known: so many while its limit is found, and so many a minute.
-const COMPLAINTS: (usize, f64) = (15, 8.0);
+const COMPLAINTS: (usize, f64) = (12, 6.0);
 
 /// Openings of a breaker, as configured here: they last 5 s, 10 s, and from then on 20 s.
 const OPENINGS: [u64; 3] = [5, 10, 20];
