@@ -5,6 +5,7 @@
 
 mod prepare;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -331,18 +332,13 @@ impl EngineHandle {
         let client = link.client();
         let mut budget = RetryBudget::new(link.retry);
         loop {
-            let permit = if is_paced { Some(admitted(tenant, &link).await?) } else { None };
-            let throttled = |status, wait| {
-                if let Some(permit) = &permit {
-                    permit.told_to_wait(status, wait);
-                }
-            };
-            let answer = client.token(&Grant::ClientCredentials, &throttled).await;
+            let permit = if is_paced { Some(Rc::new(admitted(tenant, &link).await?)) } else { None };
+            let answer = client.token(&Grant::ClientCredentials, &permit).await;
             let (outcome, error) = match &answer {
                 Ok(_) => (Outcome::Ok, None),
                 Err(fault) => (fault.outcome, Some(fault.message.clone())),
             };
-            if let Some(permit) = permit {
+            if let Some(permit) = permit.and_then(Rc::into_inner) {
                 permit.end(outcome, error);
             }
             let Err(fault) = answer else { return Ok(()) };

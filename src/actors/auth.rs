@@ -13,22 +13,26 @@ use actix::prelude::*;
 use futures::future::LocalBoxFuture;
 use tokio::time::Instant;
 
+use crate::actors::permit::MAX_LATE;
 use crate::actors::{
     Admit, CallKind, Line, Permit, Refused, TokenRejected, TokenRenewed, TokenUnavailable, TokenWanted,
 };
 use crate::model::{Failure, FailureClass, Outcome, TenantName, TokenGeneration};
 use crate::policy::token::{Grant, NoToken, Step, TokenAnswer, TokenFault, TokenPolicy, TokenSettings};
+use crate::tenant::Watch;
 
 /// Timers are set no farther ahead than this, and set again.
 const LONGEST_TIMER: Duration = Duration::from_secs(3600);
 
-/// Called with status code and pause as soon as the head of an answer asks for one.
-pub type Throttled = Rc<dyn Fn(u16, Option<Duration>)>;
-
 /// Where tokens come from.
 pub trait TokenEndpoint {
+    /// Has a connection made for a request that will be let out soon.
+    fn prepare(&self) -> LocalBoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Asks for one token, once.
-    fn fetch(&self, grant: Grant, throttled: Throttled) -> LocalBoxFuture<'static, Result<TokenAnswer, TokenFault>>;
+    fn fetch(&self, grant: Grant, watch: Rc<dyn Watch>) -> LocalBoxFuture<'static, Result<TokenAnswer, TokenFault>>;
 }
 
 /// What an auth actor is built from.
@@ -153,31 +157,35 @@ impl AuthActor {
 }
 
 async fn try_once(gate: Option<Line<Admit>>, endpoint: Rc<dyn TokenEndpoint>, grant: Grant) -> Tried {
-    let permit = match gate {
-        Some(gate) => match admitted(&gate).await {
-            Ok(permit) => Some(Rc::new(permit)),
-            Err(why) => return Tried::NotAdmitted(why),
-        },
-        None => None,
-    };
-    let sent = Instant::now();
-    let told = permit.clone();
-    let throttled: Throttled = Rc::new(move |status, wait| {
-        if let Some(permit) = &told {
-            permit.told_to_wait(status, wait);
+    let mut n_late = 0;
+    loop {
+        endpoint.prepare().await;
+        let permit = match &gate {
+            Some(gate) => match admitted(gate).await {
+                Ok(permit) => Some(if n_late < MAX_LATE { permit } else { permit.with_patience() }),
+                Err(why) => return Tried::NotAdmitted(why),
+            },
+            None => None,
+        };
+        n_late += 1;
+        if permit.as_ref().is_some_and(|permit| !permit.is_still_good()) {
+            continue;
         }
-    });
-    let result = endpoint.fetch(grant.clone(), throttled).await;
-    // The answer is there, so nobody else holds the permit any more.
-    if let Some(permit) = permit.and_then(Rc::into_inner) {
-        match &result {
-            Ok(_) => permit.end(Outcome::Ok, None),
-            Err(fault) => permit.end(fault.outcome, Some(fault.message.clone())),
+        let permit = permit.map(Rc::new);
+        let sent = Instant::now();
+        let result = endpoint.fetch(grant.clone(), Rc::new(permit.clone())).await;
+        // The answer is there, so nobody else holds the permit any more.
+        if let Some(permit) = permit.and_then(Rc::into_inner) {
+            match &result {
+                Ok(_) => permit.end(Outcome::Ok, None),
+                Err(fault) => permit.end(fault.outcome, Some(fault.message.clone())),
+            }
         }
-    }
-    match result {
-        Ok(answer) => Tried::Answered(sent, answer),
-        Err(fault) => Tried::Faulted(grant, fault),
+        match result {
+            Ok(answer) => return Tried::Answered(sent, answer),
+            Err(fault) if fault.late => {}
+            Err(fault) => return Tried::Faulted(grant, fault),
+        }
     }
 }
 

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::actors::permit::MAX_LATE;
 use crate::actors::{Admit, CallKind, ExtractionContext, ExtractionStep, Permit, Refused};
 use crate::model::{Failure, FailureClass, Outcome, Park, ParkReason};
 use crate::policy::backoff::{Retry, RetryBudget};
-use crate::tenant::CallFault;
+use crate::tenant::{CallFault, TenantClient};
+use crate::transport::Method;
 
 /// The least pause between two tries. It lets the news of a failure reach the breaker before the next try asks the
 /// gate.
@@ -25,6 +27,8 @@ pub struct Tries<'a> {
     /// Calls sent, whether they count or not.
     n_sent: u32,
     throttled_since: Option<Instant>,
+    /// Turns that were missed since the last one that was not.
+    n_late: u32,
     /// The one repetition that a stale connection is good for was made.
     was_stale: bool,
     /// Set when the tries are used up, but only by an outage: then a half-open probe may still save the request.
@@ -35,25 +39,36 @@ impl<'a> Tries<'a> {
     /// A request that has not been tried yet.
     pub fn new(context: &'a ExtractionContext, kind: CallKind) -> Self {
         let budget = RetryBudget::new(context.tenant.retry);
-        Self { context, kind, budget, n_sent: 0, throttled_since: None, was_stale: false, last_hope: None }
+        Self { context, kind, budget, n_sent: 0, n_late: 0, throttled_since: None, was_stale: false, last_hope: None }
     }
 
-    /// Waits for the permit for the next try.
+    /// Waits for the permit for the next try. The connection for it is made first, so that the call can go out in its
+    /// turn.
     ///
     /// # Errors
     /// If there will be none.
-    pub async fn permit(&mut self) -> Result<Permit, Refused> {
+    pub async fn permit(&mut self, client: &TenantClient) -> Result<Permit, Refused> {
         let admit = Admit { call: self.kind, extraction: Some(self.context.id) };
+        let method = if self.kind == CallKind::Submit { Method::Post } else { Method::Get };
         let permit = loop {
             self.context.unpaused().await;
+            // A tenant that was never reached is not even dialled before a call may go out.
+            if self.context.tenant.reached.load(Ordering::Relaxed) {
+                client.prepare(method, self.context.tenant.config.max_in_flight.get()).await;
+            }
             let permit = self.context.tenant.gate.ask(admit).await.unwrap_or_else(|dead| {
                 let message = format!("the gate could not be rebuilt: {dead}");
                 Err(Refused::Failed(Failure::new(FailureClass::Internal, message)))
             })?;
-            // The host may have paused the report while it waited at the gate.
-            if !*self.context.paused.borrow() {
+            let permit = if self.n_late < MAX_LATE { permit } else { permit.with_patience() };
+            // The host may have paused the report while it waited at the gate, and this task may have been woken late.
+            if *self.context.paused.borrow() {
+                continue;
+            }
+            if permit.is_still_good() {
                 break permit;
             }
+            self.n_late += 1;
         };
         if let Some(park) = self.last_hope.take()
             && !permit.is_probe()
@@ -76,6 +91,7 @@ impl<'a> Tries<'a> {
             self.context.tally.retries.fetch_sub(1, Ordering::Relaxed);
         }
         permit.end(Outcome::Local, None);
+        self.n_late += 1;
     }
 
     /// Ends a failed call, then waits as long as the next try must.
@@ -83,6 +99,11 @@ impl<'a> Tries<'a> {
     /// # Errors
     /// If there is to be no next try.
     pub async fn failed(&mut self, permit: Permit, fault: CallFault) -> Result<(), Refused> {
+        if fault.late {
+            self.give_back(permit);
+            return Ok(());
+        }
+        self.n_late = 0;
         if fault.stale && !self.was_stale {
             // It says nothing of the tenant. The repetition asks the gate again: the tenant may have seen this one.
             self.was_stale = true;

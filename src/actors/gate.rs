@@ -19,11 +19,13 @@ use tokio::time::Instant;
 
 use crate::actors::{
     Admit, BreakerShifted, CallEnded, CallKind, InFlight, Line, OutcomeSeen, Permit, PermitLines, Refused, TenantHeld,
-    TokenRejected, TokenRenewed, TokenUnavailable, TokenWanted, ToldToWait,
+    TokenRejected, TokenRenewed, TokenUnavailable, TokenWanted, ToldQuotas, ToldToWait,
 };
 use crate::model::{MachineClock, Outcome, Park, ParkReason, TenantName, TokenGeneration, WaitReason, WallClock};
 use crate::policy::gate::{Decision, GatePolicy, GateSettings, Held, Lane, Refusal};
+use crate::policy::rate_limit::cap;
 use crate::state::StoreHandle;
+use crate::transport::PathTimes;
 
 mod shared;
 
@@ -44,6 +46,8 @@ pub struct GateParts {
     pub settings: GateSettings,
     /// Whom it talks to.
     pub lines: GateLines,
+    /// How evenly the network carries calls.
+    pub path: PathTimes,
     /// Calls under way; kept over a rebuild.
     pub in_flight: InFlight,
     /// Numbers of permits; kept over a rebuild, so that no number is used twice.
@@ -146,6 +150,7 @@ impl GateActor {
     /// Lets out whatever may go out now, and sets the alarm for the rest.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
+        self.policy.set_jitter(self.parts.path.spread());
         let wake = loop {
             let has_token = self.token.as_ref().is_some_and(|token| token.expires_at > now);
             let waiting = &mut self.waiting;
@@ -330,6 +335,17 @@ impl Handler<ToldToWait> for GateActor {
         let wait = self.policy.told_to_wait(told.received, told.status, told.wait, self.random.f64());
         self.tell_others(told.received, wait.map(|(asked, pause)| (told.status, asked, pause)));
         self.pump(ctx);
+    }
+}
+
+impl Handler<ToldQuotas> for GateActor {
+    type Result = ();
+
+    fn handle(&mut self, told: ToldQuotas, ctx: &mut Self::Context) {
+        if let Some((most, holds)) = cap(&told.hint) {
+            self.policy.told_most(told.received, most, holds);
+            self.pump(ctx);
+        }
     }
 }
 

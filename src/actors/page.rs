@@ -81,12 +81,11 @@ pub async fn fetch_page(
         let permit = tokio::select! {
             biased;
             () = part.beyond_use(number) => return Err(Missed::NotWanted),
-            permit = tries.permit() => permit?,
+            permit = tries.permit(&client) => permit?,
         };
         fail::fail_point!(&context.place("page"));
         let token = permit.token().cloned().ok_or_else(|| no_token(number))?;
-        let throttled = |status, wait| permit.told_to_wait(status, wait);
-        let call = Call { token: &token, throttled: &throttled };
+        let call = Call { token: &token, watch: &permit };
         head_due.0.set(true);
         let answer = client.page(call, &part.query, number, context.report.page_size).await;
         head_due.0.set(false);

@@ -3,6 +3,7 @@
 //! It reports how the call ended when it is ended or dropped, so that a place in flight can't leak, whatever happens
 //! to the task that holds it.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,9 +11,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::actors::{CallEnded, CallKind, Line, ToldToWait};
+use crate::actors::{CallEnded, CallKind, Line, ToldQuotas, ToldToWait};
 use crate::model::{AccessToken, Outcome};
 use crate::policy::gate::TURN_LIFE;
+use crate::policy::rate_limit::RateHint;
+use crate::tenant::Watch;
+use crate::transport::MayGo;
 
 /// Calls of one tenant that are under way. Shared by the permits and the gate, and kept over a rebuild of the gate.
 #[derive(Clone, Debug, Default)]
@@ -49,11 +53,16 @@ impl AskedPause {
     }
 }
 
+/// So many turns may be missed in a row before one is used although it is over.
+pub const MAX_LATE: u32 = 8;
+
 /// Where a permit reports to.
 #[derive(Clone, Debug, Default)]
 pub struct PermitLines {
     /// Pauses, as soon as they are known.
     pub told_to_wait: Line<ToldToWait>,
+    /// What answers say of quotas.
+    pub told_quotas: Line<ToldQuotas>,
     /// Ends.
     pub ended: Line<CallEnded>,
     /// The pause that is left to a gate that comes after.
@@ -68,6 +77,9 @@ pub struct Permit {
     lines: PermitLines,
     in_flight: Option<InFlight>,
     probe: bool,
+    admitted: Instant,
+    /// Whether it outlives its turn.
+    patient: bool,
 }
 
 impl Permit {
@@ -92,7 +104,7 @@ impl Permit {
             token: token.as_ref().map(|t| t.generation),
             breaker,
         };
-        Self { report, token, lines, in_flight: counted, probe: false }
+        Self { report, token, lines, in_flight: counted, probe: false, admitted: Instant::now(), patient: false }
     }
 
     /// The same right, as a probe of a half-open breaker.
@@ -112,20 +124,17 @@ impl Permit {
         self.token.as_ref()
     }
 
-    /// Whether the call may still go out, having been admitted at that moment: who has waited for something else since
-    /// may have missed its turn, or a pause.
-    pub fn is_still_good(&self, admitted: Instant) -> bool {
-        let now = Instant::now();
-        now.saturating_duration_since(admitted) <= TURN_LIFE && self.lines.pause.left(now).is_none()
+    /// The same right, even if its turn is over. A machine that is always as late would never send anything.
+    #[must_use]
+    pub fn with_patience(mut self) -> Self {
+        self.patient = true;
+        self
     }
 
-    /// Tells the gate of a pause at once, before the answer's body is read.
-    pub fn told_to_wait(&self, status: u16, wait: Option<Duration>) {
-        let received = Instant::now();
-        if let Some(wait) = wait {
-            self.lines.pause.asked(status, received + wait.min(LONGEST_PAUSE));
-        }
-        self.lines.told_to_wait.tell(ToldToWait { status, wait, received });
+    /// Whether the call may still go out: who has waited for something else since it was admitted may have missed its
+    /// turn, or a pause.
+    pub fn is_still_good(&self) -> bool {
+        is_good(self.admitted, self.patient, &self.lines.pause)
     }
 
     /// Ends the call.
@@ -133,6 +142,31 @@ impl Permit {
         self.report.outcome = outcome;
         self.report.error = error;
     }
+}
+
+impl Watch for Permit {
+    /// Tells the gate of a pause at once, before the answer's body is read.
+    fn told_to_wait(&self, status: u16, wait: Option<Duration>) {
+        let received = Instant::now();
+        if let Some(wait) = wait {
+            self.lines.pause.asked(status, received + wait.min(LONGEST_PAUSE));
+        }
+        self.lines.told_to_wait.tell(ToldToWait { status, wait, received });
+    }
+
+    fn told_quotas(&self, hint: &RateHint) {
+        self.lines.told_quotas.tell(ToldQuotas { hint: *hint, received: Instant::now() });
+    }
+
+    fn may_go(&self) -> Option<MayGo> {
+        let (admitted, patient, pause) = (self.admitted, self.patient, self.lines.pause.clone());
+        Some(Rc::new(move || is_good(admitted, patient, &pause)))
+    }
+}
+
+fn is_good(admitted: Instant, patient: bool, pause: &AskedPause) -> bool {
+    let now = Instant::now();
+    (patient || now.saturating_duration_since(admitted) <= TURN_LIFE) && pause.left(now).is_none()
 }
 
 impl Drop for Permit {
@@ -150,17 +184,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn x5_a_permit_that_waited_for_something_else_is_good_for_its_turn_and_for_no_pause() {
-        let permit = Permit::new(1, CallKind::Submit, None, 0, PermitLines::default(), &InFlight::default());
-        let admitted = Instant::now();
-        assert!(permit.is_still_good(admitted));
+        let lines = PermitLines::default();
+        let permit = || Permit::new(1, CallKind::Submit, None, 0, lines.clone(), &InFlight::default());
+        let first = permit();
+        let may_go = first.may_go().expect("a permit can tell");
+        assert!(first.is_still_good() && may_go());
         tokio::time::advance(TURN_LIFE).await;
-        assert!(permit.is_still_good(admitted));
+        assert!(first.is_still_good() && may_go());
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(!permit.is_still_good(admitted), "its turn is over");
-        let admitted = Instant::now();
-        permit.told_to_wait(429, Some(Duration::from_secs(2)));
-        assert!(!permit.is_still_good(admitted), "the tenant was heard meanwhile");
+        assert!(!first.is_still_good() && !may_go(), "its turn is over");
+        let second = permit();
+        let patient = permit().with_patience();
+        first.told_to_wait(429, Some(Duration::from_secs(2)));
+        assert!(!second.is_still_good() && !patient.is_still_good(), "the tenant was heard meanwhile");
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert!(permit.is_still_good(Instant::now()));
+        assert!(!second.is_still_good() && patient.is_still_good());
     }
 }

@@ -225,7 +225,7 @@ async fn submit(parts: &PollerParts, client: &TenantClient, part: u32) -> Result
     // From the announcement on, nobody goes on before its fate is stored.
     let mut out = None;
     loop {
-        let permit = match until_cancelled(context, tries.permit()).await {
+        let permit = match until_cancelled(context, tries.permit(client)).await {
             Some(Ok(permit)) => permit,
             none => {
                 if is_announced && n_unknown == 0 {
@@ -234,22 +234,20 @@ async fn submit(parts: &PollerParts, client: &TenantClient, part: u32) -> Result
                 return none.map_or(Ok(None), |refused| refused.map(|_| None).map_err(Stop::from));
             }
         };
-        let admitted = Instant::now();
         fail::fail_point!(&context.place("poller"));
         let Some(token) = permit.token().cloned() else { return Err(Stop::Refused(no_token())) };
-        let throttled = |status, wait| permit.told_to_wait(status, wait);
         out.get_or_insert_with(|| SubmissionOut::new(context));
         if !is_announced {
             context.journal.submission_begins(part).await.map_err(|error| not_stored(context, &error))?;
             is_announced = true;
             // The store may have taken its time, and the next turn needs none of it any more.
-            if !permit.is_still_good(admitted) {
+            if !permit.is_still_good() {
                 tries.give_back(permit);
                 continue;
             }
         }
         fail::fail_point!("submission-begins");
-        let fault = match client.submit(Call { token: &token, throttled: &throttled }, &body).await {
+        let fault = match client.submit(Call { token: &token, watch: &permit }, &body).await {
             Ok(query) => {
                 fail::fail_point!("submission-answered");
                 permit.end(Outcome::Ok, None);
@@ -360,11 +358,10 @@ async fn poll(
 async fn status(context: &ExtractionContext, client: &TenantClient, query: &QueryId) -> Result<StatusAnswer, Refused> {
     let mut tries = Tries::new(context, CallKind::Status);
     loop {
-        let permit = tries.permit().await?;
+        let permit = tries.permit(client).await?;
         fail::fail_point!(&context.place("poller"));
         let Some(token) = permit.token().cloned() else { return Err(no_token()) };
-        let throttled = |status, wait| permit.told_to_wait(status, wait);
-        match client.status(Call { token: &token, throttled: &throttled }, query).await {
+        match client.status(Call { token: &token, watch: &permit }, query).await {
             Ok(answer) => {
                 context.tenant.reached.store(true, Ordering::Relaxed);
                 permit.end(Outcome::Ok, None);

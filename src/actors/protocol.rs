@@ -15,6 +15,7 @@ use crate::model::{
     TenantName, TokenGeneration, WaitReason,
 };
 use crate::policy::ends::QueryCheck;
+use crate::policy::rate_limit::RateHint;
 
 // ---- The host and the supervisor -------------------------------------------------------------------------------
 
@@ -115,6 +116,16 @@ pub struct ToldToWait {
     pub status: u16,
     /// How long; none where the tenant gave no usable hint.
     pub wait: Option<Duration>,
+    /// When the head arrived.
+    pub received: Instant,
+}
+
+/// Permit → gate: the head of an answer tells of the tenant's quotas.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct ToldQuotas {
+    /// What it tells.
+    pub hint: RateHint,
     /// When the head arrived.
     pub received: Instant,
 }

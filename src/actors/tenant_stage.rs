@@ -10,7 +10,7 @@ use futures::future::LocalBoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
-use crate::actors::auth::{AuthActor, AuthLines, AuthParts, Throttled, TokenEndpoint};
+use crate::actors::auth::{AuthActor, AuthLines, AuthParts, TokenEndpoint};
 use crate::actors::breaker::{BreakerParts, CircuitBreakerActor};
 use crate::actors::gate::{GateActor, GateLines, GateParts, GateTallies};
 use crate::actors::{
@@ -24,7 +24,7 @@ use crate::policy::breaker::BreakerSettings;
 use crate::policy::gate::{GateSettings, PaceSettings};
 use crate::policy::token::{Grant, TokenAnswer, TokenFault, TokenSettings};
 use crate::state::StoreHandle;
-use crate::tenant::{TenantClient, TenantSettings};
+use crate::tenant::{TenantClient, TenantSettings, Watch};
 use crate::transport::{Dial, TransportSettings};
 
 /// How often one tenant's stages are rebuilt before its reports fail.
@@ -170,6 +170,7 @@ impl TenantStage {
         }
         self.link.gate.cut();
         self.gate.permits.told_to_wait.cut();
+        self.gate.permits.told_quotas.cut();
         self.gate.permits.ended.cut();
         self.gate.token_wanted.cut();
         self.gate.token_rejected.cut();
@@ -192,12 +193,14 @@ impl TenantStage {
                     requests_per_second: config.rate.requests_per_second,
                     burst: config.rate.burst,
                     adaptive: config.rate.adaptive,
+                    jitter: Duration::ZERO,
                 },
                 max_in_flight: config.max_in_flight.get(),
                 max_wait: config.max_wait_for_tenant,
                 probe_deadline: config.timeouts.connect + config.timeouts.response + config.timeouts.idle,
             },
             lines: self.gate.clone(),
+            path: self.link.transport.path.clone(),
             in_flight: self.in_flight.clone(),
             numbers: self.permit_numbers.clone(),
             clock: self.shared.clock.clone(),
@@ -212,6 +215,7 @@ impl TenantStage {
         let gate = GateActor::new(parts).start();
         self.link.gate.connect(gate.clone().recipient());
         self.gate.permits.told_to_wait.connect(gate.clone().recipient());
+        self.gate.permits.told_quotas.connect(gate.clone().recipient());
         self.gate.permits.ended.connect(gate.clone().recipient());
         self.auth.renewed.connect(gate.clone().recipient::<TokenRenewed>());
         self.auth.unavailable.connect(gate.clone().recipient::<TokenUnavailable>());
@@ -272,8 +276,13 @@ pub fn retry_settings(config: &TenantConfig) -> RetrySettings {
 struct TenantTokens(TenantClient);
 
 impl TokenEndpoint for TenantTokens {
-    fn fetch(&self, grant: Grant, throttled: Throttled) -> LocalBoxFuture<'static, Result<TokenAnswer, TokenFault>> {
+    fn prepare(&self) -> LocalBoxFuture<'static, ()> {
         let client = self.0.clone();
-        Box::pin(async move { client.token(&grant, &*throttled).await.map_err(|fault| fault.into_token_fault()) })
+        Box::pin(async move { client.prepare_token().await })
+    }
+
+    fn fetch(&self, grant: Grant, watch: Rc<dyn Watch>) -> LocalBoxFuture<'static, Result<TokenAnswer, TokenFault>> {
+        let client = self.0.clone();
+        Box::pin(async move { client.token(&grant, &*watch).await.map_err(|fault| fault.into_token_fault()) })
     }
 }

@@ -87,6 +87,10 @@ pub enum TransportFault {
         /// What was seen.
         reason: String,
     },
+    /// The connection took so long to be made that the request's turn was over: nothing was sent, and the connection
+    /// waits for the next try.
+    #[error("the connection to {0} came too late for the call's turn")]
+    Late(String),
     /// The connection ended before any byte of the answer's head.
     #[error("connection closed before the answer: {0}")]
     NoAnswer(String),

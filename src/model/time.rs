@@ -92,7 +92,7 @@ impl fmt::Debug for WallClock {
 }
 
 /// Microseconds of the machine's clock. They count from its start or before, so that a moment before it is negative.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Default, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ticks(pub i64);
 
 impl Ticks {

@@ -145,7 +145,7 @@ fn may_be_csv(media_type: &str) -> bool {
 /// Judges a call that got no whole answer.
 pub fn classify_fault(fault: &TransportFault) -> Outcome {
     match fault {
-        TransportFault::Untrusted { .. } => Outcome::Local,
+        TransportFault::Untrusted { .. } | TransportFault::Late(_) => Outcome::Local,
         TransportFault::Unframed | TransportFault::OverLimit { .. } => Outcome::Contract,
         TransportFault::WrongKind(_) => Outcome::WrongKind,
         TransportFault::Dns { .. }
@@ -311,6 +311,7 @@ mod tests {
             (TransportFault::Cut { got: 1, expected: None, reason: text() }, Outcome::Transient),
             (TransportFault::NoAnswer(text()), Outcome::Transient),
             (TransportFault::Stale(text()), Outcome::Transient),
+            (TransportFault::Late(text()), Outcome::Local),
             (TransportFault::Inflate(text()), Outcome::Transient),
             (TransportFault::Unframed, Outcome::Contract),
             (TransportFault::WrongKind(text()), Outcome::WrongKind),

@@ -130,6 +130,10 @@ pub struct GatePolicy {
     settings: GateSettings,
     turns: Turns,
     pace: Pace,
+    /// What the tenant's answers say it allows at most, and until when that holds.
+    told_most: Option<(f64, Instant)>,
+    /// How unevenly the network carries calls.
+    jitter: Duration,
     /// A turn that was given and not yet used, and until when it holds.
     turn: Option<Instant>,
     /// Other callers have used up what there is before then.
@@ -152,6 +156,8 @@ impl GatePolicy {
             settings,
             turns: Turns::default(),
             pace: Pace::new(settings.pace, now),
+            told_most: None,
+            jitter: settings.pace.jitter,
             turn: None,
             no_turn_before: None,
             pause: None,
@@ -206,6 +212,7 @@ impl GatePolicy {
         in_flight: usize,
         waits: impl FnMut(u64) -> bool,
     ) -> Decision {
+        self.pace.limit(self.pace_settings(now));
         self.turns.settle(waits);
         if let Some(refused) = self.refuse(now) {
             return refused;
@@ -277,6 +284,27 @@ impl GatePolicy {
         });
         self.reopen();
         Some((wait, with_jitter))
+    }
+
+    /// The tenant's answers say that it allows so many calls a second at most, and for how long that holds. It can only
+    /// lower the pace, and never below the least there is: who is to stop is told to wait.
+    pub fn told_most(&mut self, received: Instant, most: f64, holds: Duration) {
+        self.told_most = Some((most, received + holds.min(LONGEST_WAIT)));
+    }
+
+    /// How unevenly the network carries calls to the tenant.
+    pub fn set_jitter(&mut self, jitter: Duration) {
+        self.jitter = jitter;
+    }
+
+    /// What the pace is bound by at present.
+    pub fn pace_settings(&self, now: Instant) -> PaceSettings {
+        let configured = self.settings.pace;
+        let told = self.told_most.filter(|(_, until)| configured.adaptive && *until > now);
+        let least = configured.least();
+        let requests_per_second = told
+            .map_or(configured.requests_per_second, |(most, _)| most.max(least).min(configured.requests_per_second));
+        PaceSettings { requests_per_second, jitter: self.jitter, ..configured }
     }
 
     /// The call with that ticket is over.
@@ -375,5 +403,7 @@ impl GatePolicy {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ pub mod breaker;
 pub mod classify;
 pub mod ends;
 pub mod gate;
+pub mod rate_limit;
 pub mod retry_after;
 pub mod token;
 pub mod window;

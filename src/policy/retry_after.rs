@@ -10,8 +10,13 @@ use crate::model::{AnswerHead, Timestamp};
 
 /// The pause that the answer asks for; the longest one where it names several.
 pub fn retry_after(head: &AnswerHead, now_wall: Timestamp) -> Option<Duration> {
-    let answered = head.header("date").and_then(http_date).map_or(now_wall.0, |date| date.0);
-    head.headers_named("retry-after").filter_map(|value| pause(value, Timestamp(answered))).max()
+    let answered = answered_at(head, now_wall);
+    head.headers_named("retry-after").filter_map(|value| pause(value, answered)).max()
+}
+
+/// When the answer was made, by the clock that wrote its dates as far as that is known.
+pub(super) fn answered_at(head: &AnswerHead, now_wall: Timestamp) -> Timestamp {
+    head.header("date").and_then(http_date).unwrap_or(now_wall)
 }
 
 /// Clocks that are farther apart than this are worth a word.

@@ -91,6 +91,8 @@ pub struct TokenFault {
     pub told_to_wait: Option<(u16, Option<Duration>)>,
     /// The status code, where there was an answer.
     pub status: Option<u16>,
+    /// Whether it was not sent because its connection stood too late.
+    pub late: bool,
 }
 
 impl TokenFault {

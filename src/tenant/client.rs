@@ -7,13 +7,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use super::call::{Call, Watch};
 use super::error::{CallFault, Sent};
 use super::excerpt::{Mask, escape};
 use super::json::{self, QueryBody, QueryStatus, StatusAnswer};
@@ -22,6 +22,7 @@ use crate::model::{
     AccessToken, AnswerHead, LinkHint, Outcome, PageNumber, QueryId, Secret, TransportFault, WallClock,
 };
 use crate::policy::classify::{Expecting, classify_fault, classify_head, shown_url};
+use crate::policy::rate_limit::rate_limit;
 use crate::policy::retry_after::skew;
 use crate::policy::token::{Grant, TokenAnswer};
 use crate::transport::{Answer, Body, HeaderText, HttpClient, Method, Request};
@@ -98,14 +99,6 @@ impl std::fmt::Debug for Issued {
     }
 }
 
-/// What every call with a token needs.
-pub struct Call<'a> {
-    /// The token to send.
-    pub token: &'a AccessToken,
-    /// Called with status code and pause as soon as the head of an answer asks for one.
-    pub throttled: &'a dyn Fn(u16, Option<Duration>),
-}
-
 /// What came for a page.
 pub enum PageAnswer {
     /// The head of a page; its body follows.
@@ -144,15 +137,21 @@ impl TenantClient {
         Self { http, token_http, settings, mask }
     }
 
+    /// Has a connection made for a call of that method that will be let out soon; see [`HttpClient::prepare`].
+    pub async fn prepare(&self, method: Method, most: usize) {
+        self.http.prepare(method, &self.settings.base_url, most).await;
+    }
+
+    /// The same for a token call.
+    pub async fn prepare_token(&self) {
+        self.token_http.prepare(Method::Post, &self.settings.token_url, 1).await;
+    }
+
     /// Asks for a token.
     ///
     /// # Errors
     /// Where none came; `oauth_error` has the endpoint's own code.
-    pub async fn token(
-        &self,
-        grant: &Grant,
-        throttled: &dyn Fn(u16, Option<Duration>),
-    ) -> Result<TokenAnswer, CallFault> {
+    pub async fn token(&self, grant: &Grant, watch: &dyn Watch) -> Result<TokenAnswer, CallFault> {
         let credentials = &self.settings.credentials;
         let mut headers =
             vec![("Content-Type", HeaderText::fixed("application/x-www-form-urlencoded")), accept("application/json")];
@@ -182,9 +181,10 @@ impl TenantClient {
             url: self.settings.token_url.clone(),
             headers,
             body: Some(Bytes::from(form.finish())),
+            may_go: watch.may_go(),
         };
         let answer = send(&self.token_http, request, "the token request", &mask).await?;
-        let (body, _) = self.small_body(Expecting::Token, answer, "the token request", throttled, &mask).await?;
+        let (body, _) = self.small_body(Expecting::Token, answer, "the token request", watch, &mask).await?;
         let answer = json::token(&body).ok_or_else(|| {
             let message = format!("the token answer can't be read{}", shown(Expecting::Token, &body, &mask));
             CallFault::answered(Outcome::WrongKind, message)
@@ -209,9 +209,10 @@ impl TenantClient {
                 accept("application/json"),
             ],
             body: Some(Bytes::from(body)),
+            may_go: call.watch.may_go(),
         };
         let answer = send(&self.http, request, "the submission", &mask).await?;
-        let (body, _) = self.small_body(Expecting::Submit, answer, "the submission", call.throttled, &mask).await?;
+        let (body, _) = self.small_body(Expecting::Submit, answer, "the submission", call.watch, &mask).await?;
         json::query_id(&body).ok_or_else(|| wrong_kind("the submission's answer has no queryId", &body, &mask))
     }
 
@@ -226,6 +227,7 @@ impl TenantClient {
             url: self.query_url(query),
             headers: vec![bearer(call.token)?, accept("application/json")],
             body: None,
+            may_go: call.watch.may_go(),
         };
         let what = format!("the status of query {}", escape(query.as_str()));
         let answer = send(&self.http, request, &what, &self.mask).await?;
@@ -233,7 +235,7 @@ impl TenantClient {
             answer.body.drain().await;
             return Ok(StatusAnswer::Gone);
         }
-        let (body, _) = self.small_body(Expecting::Status, answer, &what, call.throttled, &mask).await?;
+        let (body, _) = self.small_body(Expecting::Status, answer, &what, call.watch, &mask).await?;
         match json::query_status(&body) {
             Some(QueryStatus::Failed(reason)) => {
                 Ok(StatusAnswer::Known(QueryStatus::Failed(reason.map(|words| mask.text(&words)))))
@@ -260,6 +262,7 @@ impl TenantClient {
             url: format!("{}/results?format=csv&page={number}&pageSize={page_size}", self.query_url(query)),
             headers: vec![bearer(call.token)?, accept("text/csv")],
             body: None,
+            may_go: call.watch.may_go(),
         };
         let what = format!("page {number}");
         let answer = send(&self.http, request, &what, &self.mask).await?;
@@ -269,7 +272,7 @@ impl TenantClient {
             return Ok(PageAnswer::Missing { total_count });
         }
         let mask = self.settings.issued.hidden_by(&self.mask).and(call.token.value.expose());
-        let answer = self.judged(Expecting::Page, answer, &what, call.throttled, &mask).await?;
+        let answer = self.judged(Expecting::Page, answer, &what, call.watch, &mask).await?;
         let total_count = total_count(&answer.head);
         let link = link_hint(&answer.head);
         Ok(PageAnswer::Page(Box::new(PageStream { body: answer.body, link, total_count })))
@@ -290,11 +293,14 @@ impl TenantClient {
         expecting: Expecting,
         answer: Answer,
         what: &str,
-        throttled: &dyn Fn(u16, Option<Duration>),
+        watch: &dyn Watch,
         mask: &Mask,
     ) -> Result<Answer, CallFault> {
         let now = self.settings.clock.now();
         let outcome = classify_head(expecting, &answer.head, now).outcome;
+        if let Some(hint) = rate_limit(&answer.head, now) {
+            watch.told_quotas(&hint);
+        }
         if let Some((apart, is_ahead)) = skew(&answer.head, now)
             && !self.settings.skew_told.swap(true, Ordering::Relaxed)
         {
@@ -309,7 +315,7 @@ impl TenantClient {
             Outcome::Ok => return Ok(answer),
             Outcome::Throttled { wait } => {
                 // Before the body is read: a slow error body must not keep the news from the gate.
-                throttled(status, wait);
+                watch.told_to_wait(status, wait);
                 throttle = Some((status, wait));
             }
             _ => {}
@@ -349,10 +355,10 @@ impl TenantClient {
         expecting: Expecting,
         answer: Answer,
         what: &str,
-        throttled: &dyn Fn(u16, Option<Duration>),
+        watch: &dyn Watch,
         mask: &Mask,
     ) -> Result<(Bytes, AnswerHead), CallFault> {
-        let Answer { head, body } = self.judged(expecting, answer, what, throttled, mask).await?;
+        let Answer { head, body } = self.judged(expecting, answer, what, watch, mask).await?;
         match body.collect(MAX_JSON).await {
             Ok(body) => Ok((body, head)),
             Err(TransportFault::OverLimit { what: part, limit }) => Err(CallFault::answered(

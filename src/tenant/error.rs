@@ -30,6 +30,8 @@ pub struct CallFault {
     pub unreachable: bool,
     /// Whether a kept connection turned out to be closed: such a try is not charged, once.
     pub stale: bool,
+    /// Whether it was not sent because its connection stood too late. It is simply to be let out again.
+    pub late: bool,
     /// The status code, where there was an answer.
     pub status: Option<u16>,
     /// OAuth's `error`, where the token endpoint gave one.
@@ -45,7 +47,8 @@ impl CallFault {
             TransportFault::Dns { .. }
             | TransportFault::Connect { .. }
             | TransportFault::Untrusted { .. }
-            | TransportFault::Proxy { .. } => Sent::Nothing,
+            | TransportFault::Proxy { .. }
+            | TransportFault::Late(_) => Sent::Nothing,
             _ => Sent::Unknown,
         };
         let unreachable = matches!(
@@ -58,7 +61,8 @@ impl CallFault {
                 | TransportFault::HeadTimeout(_)
         );
         let stale = matches!(fault, TransportFault::Stale(_));
-        Self { outcome, message, sent, unreachable, stale, status: None, oauth_error: None, throttle: None }
+        let late = matches!(fault, TransportFault::Late(_));
+        Self { outcome, message, sent, unreachable, stale, late, status: None, oauth_error: None, throttle: None }
     }
 
     /// An answer that is not what was due.
@@ -69,6 +73,7 @@ impl CallFault {
             sent: Sent::Answered,
             unreachable: false,
             stale: false,
+            late: false,
             status: None,
             oauth_error: None,
             throttle: None,
@@ -89,8 +94,8 @@ impl CallFault {
 
     /// The same as the token policy takes it.
     pub fn into_token_fault(self) -> TokenFault {
-        let Self { outcome, oauth_error, message, throttle, status, .. } = self;
-        TokenFault { outcome, oauth_error, message, told_to_wait: throttle, status }
+        let Self { outcome, oauth_error, message, throttle, status, late, .. } = self;
+        TokenFault { outcome, oauth_error, message, told_to_wait: throttle, status, late }
     }
 
     /// The failure that a report ends with when this is not tried again.

@@ -3,13 +3,15 @@
 //! One call per function. Nothing here paces, retries or knows of actors: a caller brings a token and gets either the
 //! answer's meaning or a [`CallFault`] that says how the call counts.
 
+mod call;
 mod client;
 mod error;
 mod excerpt;
 mod json;
 mod link;
 
-pub use client::{Call, ClientAuth, Credentials, Issued, PageAnswer, PageStream, TenantClient, TenantSettings};
+pub use call::{Call, Watch};
+pub use client::{ClientAuth, Credentials, Issued, PageAnswer, PageStream, TenantClient, TenantSettings};
 pub use error::{CallFault, Sent};
 pub use excerpt::{Mask, escape};
 pub use json::{QueryBody, QueryStatus, StatusAnswer, SubmitFilter};

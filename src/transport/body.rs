@@ -17,6 +17,7 @@ use super::head::Framing;
 use super::inflate::Inflate;
 use super::meter::RateMeter;
 use super::settings::TransportSettings;
+use super::standby::Busy;
 use crate::model::TransportFault;
 
 /// The most bytes of one piece.
@@ -29,7 +30,7 @@ const TRUSTED_LENGTH: u64 = 1024 * 1024;
 /// A body that is still coming in.
 pub struct Body {
     /// Gone at the end, and with it, unless the end was reached, the connection.
-    source: Option<awc::ClientResponse>,
+    source: Option<(awc::ClientResponse, Busy)>,
     settings: Rc<TransportSettings>,
     expected: Option<u64>,
     got: u64,
@@ -47,6 +48,7 @@ enum Coding {
 impl Body {
     pub(super) fn new(
         source: awc::ClientResponse,
+        busy: Busy,
         framing: Framing,
         is_gzip: bool,
         settings: Rc<TransportSettings>,
@@ -60,7 +62,7 @@ impl Body {
         let coding =
             if is_gzip && expected != Some(0) { Coding::Gzip(Inflate::new()) } else { Coding::Plain(Bytes::new()) };
         let meter = RateMeter::new(settings.min_bytes_per_second, settings.min_rate_over);
-        Self { source: Some(source), settings, expected, got: 0, n_decoded: 0, coding, meter, end: None }
+        Self { source: Some((source, busy)), settings, expected, got: 0, n_decoded: 0, coding, meter, end: None }
     }
 
     /// The next decoded piece, of at most 64 KiB; `None` only when the body is provably whole.
@@ -156,7 +158,7 @@ impl Body {
 
     /// The next bytes as they came over the wire.
     async fn receive(&mut self) -> Result<Option<Bytes>, TransportFault> {
-        let Some(source) = &mut self.source else { return Ok(None) };
+        let Some((source, _)) = &mut self.source else { return Ok(None) };
         let begun = Instant::now();
         let received = match timeout(self.settings.idle, source.next()).await {
             Err(_) => return Err(TransportFault::Stalled(self.settings.idle)),

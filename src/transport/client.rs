@@ -2,9 +2,9 @@
 //!
 //! One client per arbiter and tenant: it holds the pools of connections and never leaves its thread. It keeps one pool
 //! for each origin, and drops the pool in which a GET met a connection that the peer had closed while it was idle. It
-//! never sends anything twice: that costs a permit, which is for the caller to get. A POST never rides a pooled
-//! connection, so that staleness can't leave its outcome unknown. Any status is an answer: what it means is decided
-//! elsewhere.
+//! never sends anything twice: that costs a permit, which is for the caller to get. A POST never rides a connection
+//! that was used or has long stood ready, so that staleness can't leave its outcome unknown. Any status is an answer:
+//! what it means is decided elsewhere.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -19,13 +19,17 @@ use awc::http::Uri;
 use awc::http::header::{ACCEPT_ENCODING, HOST, HeaderValue, USER_AGENT};
 
 use super::body::{Body, over_page_limit};
-use super::connector::{Origin, StrictConnector};
+use super::connector::{Origin, Route, StrictConnector};
 use super::dial::Dial;
 use super::exchange::Exchange;
 use super::head::Framing;
 use super::request::{Method, Request};
 use super::settings::{TransportSettings, port_of};
+use super::standby::Busy;
 use crate::model::{AnswerHead, TransportFault};
+
+/// A POST takes a connection that was made ahead only if it is no older.
+const FRESH: Duration = Duration::from_secs(2);
 
 const AGENT: &str = concat!("cxtract/", env!("CARGO_PKG_VERSION"));
 
@@ -37,6 +41,7 @@ struct Inner {
     settings: Rc<TransportSettings>,
     dial: Arc<dyn Dial>,
     pools: RefCell<HashMap<Origin, awc::Client>>,
+    routes: RefCell<HashMap<Origin, Rc<Route>>>,
 }
 
 /// An answer: its head, and its body as it comes in.
@@ -51,19 +56,36 @@ pub struct Answer {
 impl HttpClient {
     /// A client without connections yet.
     pub fn new(settings: TransportSettings, dial: Arc<dyn Dial>) -> Self {
-        Self(Rc::new(Inner { settings: Rc::new(settings), dial, pools: RefCell::default() }))
+        Self(Rc::new(Inner {
+            settings: Rc::new(settings),
+            dial,
+            pools: RefCell::default(),
+            routes: RefCell::default(),
+        }))
+    }
+
+    /// Has a connection made for a request to that address that will be let out soon, unless there is one. Call this
+    /// before asking for the right to send it; that it fails shows when the request is sent. `most` bounds the
+    /// connections that there are at once.
+    pub async fn prepare(&self, method: Method, url: &str, most: usize) {
+        let Ok(target) = Target::parse(url) else { return };
+        let route = self.route(&target.origin);
+        match method {
+            Method::Get => route.standby.prepare(most, || route.open_in_time()).await,
+            Method::Post => route.standby.open_one(route.open_in_time()).await,
+        }
     }
 
     /// Sends it, once, and waits for the head of the answer. A GET that meets a connection which the peer closed while
     /// it was idle is a [`TransportFault::Stale`], and the next request gets a fresh connection.
     ///
-    /// After `Dns`, `Connect`, `Untrusted` and `Proxy` nothing of the request was sent; after any other fault the peer
+    /// After `Dns`, `Connect`, `Untrusted`, `Proxy` and `Late` nothing of the request was sent; after any other fault the peer
     /// may have received and acted on it.
     pub async fn send(&self, request: Request) -> Result<Answer, TransportFault> {
         let target = Target::parse(&request.url)?;
-        let exchange = Rc::new(Exchange::default());
+        let exchange = Rc::new(Exchange::new(request.may_go.clone()));
         match request.method {
-            Method::Post => self.attempt(&self.unpooled(&target.origin), &target, &request, &exchange).await,
+            Method::Post => self.attempt(&self.over(&target.origin, FRESH), &target, &request, &exchange).await,
             Method::Get => match self.attempt(&self.pooled(&target.origin), &target, &request, &exchange).await {
                 Err(TransportFault::NoAnswer(reason)) if exchange.is_stale() => {
                     self.repooled(&target.origin);
@@ -81,6 +103,7 @@ impl HttpClient {
         request: &Request,
         exchange: &Rc<Exchange>,
     ) -> Result<Answer, TransportFault> {
+        let busy = self.route(&target.origin).standby.busy();
         let call = exchange.around(prepare(client, target, request)?);
         let mut call = pin!(call);
         let allowed = self.0.settings.response;
@@ -90,12 +113,12 @@ impl HttpClient {
             () = exchange.head_is_late(allowed) => return Err(TransportFault::HeadTimeout(allowed)),
         };
         match outcome {
-            Ok(response) => self.accept(response, exchange),
+            Ok(response) => self.accept(response, busy, exchange),
             Err(error) => Err(exchange.take_fault().unwrap_or_else(|| unexplained(&error, target, exchange))),
         }
     }
 
-    fn accept(&self, response: awc::ClientResponse, exchange: &Exchange) -> Result<Answer, TransportFault> {
+    fn accept(&self, response: awc::ClientResponse, busy: Busy, exchange: &Exchange) -> Result<Answer, TransportFault> {
         let received = exchange.take_head().ok_or_else(|| TransportFault::NoAnswer("no head was read".to_owned()))?;
         let (head, framing) = (received.head, received.framing);
         let settings = &self.0.settings;
@@ -118,7 +141,7 @@ impl HttpClient {
                 _ => {}
             }
         }
-        let body = Body::new(response, framing, matches!(coding, Coding::Gzip), Rc::clone(settings));
+        let body = Body::new(response, busy, framing, matches!(coding, Coding::Gzip), Rc::clone(settings));
         Ok(Answer { head, body })
     }
 
@@ -129,14 +152,20 @@ impl HttpClient {
 
     /// Replaces the origin's pool: where one idle connection was closed, the others most likely were too.
     fn repooled(&self, origin: &Origin) -> awc::Client {
-        let client = self.unpooled(origin);
+        let client = self.over(origin, self.0.settings.keep_alive);
         self.0.pools.borrow_mut().insert(origin.clone(), client.clone());
         client
     }
 
-    fn unpooled(&self, origin: &Origin) -> awc::Client {
+    fn route(&self, origin: &Origin) -> Rc<Route> {
+        let make = || Rc::new(Route::new(origin.clone(), Rc::clone(&self.0.settings), Arc::clone(&self.0.dial)));
+        Rc::clone(self.0.routes.borrow_mut().entry(origin.clone()).or_insert_with(make))
+    }
+
+    /// A new pool, for connections that were made ahead up to that age and for those that it has made.
+    fn over(&self, origin: &Origin, most: Duration) -> awc::Client {
         let settings = &self.0.settings;
-        let connector = StrictConnector::new(origin.clone(), Rc::clone(settings), Arc::clone(&self.0.dial));
+        let connector = StrictConnector::new(self.route(origin), most);
         let connector = awc::Connector::new()
             .connector(connector)
             // How much may be under way is the gate's decision, and a wait for a slot would eat the response's time.

@@ -2,21 +2,24 @@
 //!
 //! The HTTP library is told plain `http` addresses and so never does TLS itself: its own TLS streams end cleanly where
 //! a body was cut. One connector serves one origin, which keeps `http` and `https` of the same host apart.
-//! Whatever fails here, nothing of the request has been sent.
+//! Whatever fails here, nothing of the request has been sent. A request whose connection was not made ahead is asked
+//! whether it may still go out once it stands: meanwhile its turn may be over, or the tenant ask for a pause.
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_service::Service;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
 use awc::http::Uri;
 use futures::future::LocalBoxFuture;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::dial::{ByteStream, Dial, DialError};
 use super::exchange::Exchange;
 use super::guard::Guard;
 use super::settings::{ProxyChoice, TransportSettings};
+use super::standby::{Alive, Standby};
 use super::tunnel;
 use crate::model::TransportFault;
 
@@ -50,17 +53,23 @@ fn bracketed(host: &str) -> String {
 
 /// Makes the connections to one origin.
 #[derive(Clone)]
-pub(super) struct StrictConnector(Rc<Route>);
+pub(super) struct StrictConnector {
+    route: Rc<Route>,
+    /// Connections that were made ahead are good for it up to that age.
+    most: Duration,
+}
 
-struct Route {
+/// The way to one origin, and the connections that stand ready.
+pub(super) struct Route {
     origin: Origin,
     settings: Rc<TransportSettings>,
     dial: Arc<dyn Dial>,
+    pub(super) standby: Rc<Standby>,
 }
 
 impl StrictConnector {
-    pub(super) fn new(origin: Origin, settings: Rc<TransportSettings>, dial: Arc<dyn Dial>) -> Self {
-        Self(Rc::new(Route { origin, settings, dial }))
+    pub(super) fn new(route: Rc<Route>, most: Duration) -> Self {
+        Self { route, most }
     }
 }
 
@@ -72,17 +81,10 @@ impl Service<ConnectInfo<Uri>> for StrictConnector {
     actix_service::always_ready!();
 
     fn call(&self, info: ConnectInfo<Uri>) -> Self::Future {
-        let route = Rc::clone(&self.0);
+        let (route, most) = (Rc::clone(&self.route), self.most);
         Box::pin(async move {
-            let allowed = route.settings.connect;
-            let outcome = timeout(allowed, route.open()).await.unwrap_or_else(|_| {
-                Err(TransportFault::Connect {
-                    host: route.origin.place(),
-                    reason: format!("none was established within {allowed:?}"),
-                })
-            });
-            match outcome {
-                Ok(io) => Ok(Connection::new(info.request().clone(), Guard::new(io))),
+            match route.connection(most).await {
+                Ok((io, alive)) => Ok(Connection::new(info.request().clone(), Guard::new(io, alive))),
                 Err(fault) => {
                     let error = std::io::Error::other(fault.to_string());
                     if let Some(exchange) = Exchange::current() {
@@ -96,6 +98,38 @@ impl Service<ConnectInfo<Uri>> for StrictConnector {
 }
 
 impl Route {
+    pub(super) fn new(origin: Origin, settings: Rc<TransportSettings>, dial: Arc<dyn Dial>) -> Self {
+        let standby = Rc::new(Standby::new(settings.keep_alive));
+        Self { origin, settings, dial, standby }
+    }
+
+    async fn connection(&self, most: Duration) -> Result<(Box<dyn ByteStream>, Alive), TransportFault> {
+        if let Some(ready) = self.standby.take(most) {
+            return Ok(ready);
+        }
+        if let Some(fault) = self.standby.take_fault() {
+            return Err(fault);
+        }
+        let io = self.open_in_time().await?;
+        let alive = self.standby.alive();
+        if Exchange::current().is_none_or(|exchange| exchange.may_go()) {
+            return Ok((io, alive));
+        }
+        self.standby.keep(io, alive);
+        Err(TransportFault::Late(self.origin.place()))
+    }
+
+    /// A connection that can carry a request.
+    pub(super) async fn open_in_time(&self) -> Result<Box<dyn ByteStream>, TransportFault> {
+        let allowed = self.settings.connect;
+        timeout(allowed, self.open()).await.unwrap_or_else(|_| {
+            Err(TransportFault::Connect {
+                host: self.origin.place(),
+                reason: format!("none was established within {allowed:?}"),
+            })
+        })
+    }
+
     async fn open(&self) -> Result<Box<dyn ByteStream>, TransportFault> {
         let place = self.origin.place();
         let io = match &self.settings.proxy {
@@ -111,12 +145,17 @@ impl Route {
     }
 
     async fn dial(&self, host: &str, port: u16) -> Result<Box<dyn ByteStream>, TransportFault> {
-        self.dial.dial(host, port).await.map_err(|error| match error {
+        let began = Instant::now();
+        let dialled = self.dial.dial(host, port).await.map_err(|error| match error {
             DialError::Dns(reason) => TransportFault::Dns { host: host.to_owned(), reason },
             DialError::Connect(reason) => {
                 TransportFault::Connect { host: format!("{}:{port}", bracketed(host)), reason }
             }
-        })
+        });
+        if dialled.is_ok() {
+            self.settings.path.note(began.elapsed());
+        }
+        dialled
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::head::ReceivedHead;
+use super::request::MayGo;
 use crate::model::TransportFault;
 
 tokio::task_local! {
@@ -27,9 +28,20 @@ pub(super) struct Exchange {
     answered: Cell<bool>,
     head: RefCell<Option<ReceivedHead>>,
     fault: RefCell<Option<TransportFault>>,
+    may_go: Option<MayGo>,
 }
 
 impl Exchange {
+    /// Of a request that asks `may_go` after it had to wait for its connection.
+    pub(super) fn new(may_go: Option<MayGo>) -> Self {
+        Self { may_go, ..Self::default() }
+    }
+
+    /// Whether the request may still go out.
+    pub(super) fn may_go(&self) -> bool {
+        self.may_go.as_ref().is_none_or(|may_go| may_go())
+    }
+
     /// The exchange whose request is being polled right now.
     pub(super) fn current() -> Option<Rc<Self>> {
         CURRENT.try_with(Rc::clone).ok()

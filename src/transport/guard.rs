@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::dial::ByteStream;
 use super::exchange::Exchange;
 use super::head::{Framing, HeadReader};
+use super::standby::Alive;
 use crate::model::TransportFault;
 
 /// How many bytes of a head are read at once.
@@ -36,6 +37,7 @@ pub(super) struct Guard {
     n_exchanges: u64,
     /// Why the connection must not be used any further.
     spent: Option<&'static str>,
+    _alive: Alive,
 }
 
 enum State {
@@ -46,7 +48,7 @@ enum State {
 }
 
 impl Guard {
-    pub(super) fn new(io: Box<dyn ByteStream>) -> Self {
+    pub(super) fn new(io: Box<dyn ByteStream>, alive: Alive) -> Self {
         Self {
             io,
             state: State::Open,
@@ -56,6 +58,7 @@ impl Guard {
             exchange: None,
             n_exchanges: 0,
             spent: None,
+            _alive: alive,
         }
     }
 

@@ -15,14 +15,17 @@ mod guard;
 mod head;
 mod inflate;
 mod meter;
+mod path;
 mod request;
 mod settings;
+mod standby;
 mod tls;
 mod tunnel;
 
 pub use body::Body;
 pub use client::{Answer, HttpClient};
 pub use dial::{ByteStream, Dial, DialError, TcpDial};
-pub use request::{BadHeaderText, HeaderText, Method, Request};
+pub use path::PathTimes;
+pub use request::{BadHeaderText, HeaderText, MayGo, Method, Request};
 pub use settings::{BadProxy, ProxyChoice, TransportSettings};
 pub use tls::{TlsProblem, TlsTrust};

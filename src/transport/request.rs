@@ -4,6 +4,7 @@
 //! checked when it is made: nothing with a line break can reach the wire.
 
 use std::fmt;
+use std::rc::Rc;
 
 use bytes::Bytes;
 
@@ -29,17 +30,23 @@ pub struct Request {
     pub headers: Vec<(&'static str, HeaderText)>,
     /// The body of a POST.
     pub body: Option<Bytes>,
+    /// Asked where a connection had to be made for it first: whether it may still go out. If not, it is a
+    /// [`TransportFault::Late`](crate::model::TransportFault::Late), and the connection is kept for the next one.
+    pub may_go: Option<MayGo>,
 }
+
+/// Tells whether a request may still go out.
+pub type MayGo = Rc<dyn Fn() -> bool>;
 
 impl Request {
     /// A GET of that address, without headers of its own.
     pub fn get(url: impl Into<String>) -> Self {
-        Self { method: Method::Get, url: url.into(), headers: Vec::new(), body: None }
+        Self { method: Method::Get, url: url.into(), headers: Vec::new(), body: None, may_go: None }
     }
 
     /// A POST of that body to that address, without headers of its own.
     pub fn post(url: impl Into<String>, body: impl Into<Bytes>) -> Self {
-        Self { method: Method::Post, url: url.into(), headers: Vec::new(), body: Some(body.into()) }
+        Self { method: Method::Post, url: url.into(), headers: Vec::new(), body: Some(body.into()), may_go: None }
     }
 
     /// The same request with one more header.

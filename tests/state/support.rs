@@ -108,7 +108,8 @@ pub(crate) fn wait(received_at: i64, seconds: u64) -> TenantWait {
 }
 
 /// How fast the tenant may be called.
-pub(crate) const PACE: PaceSettings = PaceSettings { requests_per_second: 20.0, burst: 5, adaptive: true };
+pub(crate) const PACE: PaceSettings =
+    PaceSettings { requests_per_second: 20.0, burst: 5, adaptive: true, jitter: Duration::ZERO };
 
 /// The tenant asks for a wait.
 pub(crate) fn complain(store: &dyn Store, wait: TenantWait) -> Result<(), StoreError> {

@@ -23,13 +23,13 @@ struct Scripted {
 }
 
 impl TokenEndpoint for Scripted {
-    fn fetch(&self, grant: Grant, throttled: Throttled) -> LocalBoxFuture<'static, Result<TokenAnswer, TokenFault>> {
+    fn fetch(&self, grant: Grant, watch: Rc<dyn Watch>) -> LocalBoxFuture<'static, Result<TokenAnswer, TokenFault>> {
         self.asked.borrow_mut().push((Instant::now(), grant));
         let answer = self.script.borrow_mut().pop_front().unwrap_or_else(|| Ok(lives(3600)));
         Box::pin(async move {
             sleep(SECOND).await;
             if let Err(TokenFault { told_to_wait: Some((status, wait)), .. }) = &answer {
-                throttled(*status, *wait);
+                watch.told_to_wait(*status, *wait);
                 sleep(BODY).await;
             }
             answer
@@ -52,6 +52,7 @@ fn fault(outcome: Outcome, oauth_error: Option<&str>) -> TokenFault {
         message: "status 400".to_owned(),
         told_to_wait,
         status: None,
+        late: false,
     }
 }
 
@@ -250,11 +251,10 @@ impl Handler<Admit> for Porter {
 
     fn handle(&mut self, admit: Admit, _: &mut Self::Context) -> Self::Result {
         assert_eq!(admit.call, CallKind::Token);
-        let permit = Permit::new(1, admit.call, None, 0, self.lines.clone(), &InFlight::default());
-        let refuse = self.refuse.clone();
+        let (refuse, lines) = (self.refuse.clone(), self.lines.clone());
         Box::pin(async move {
             sleep(3 * SECOND).await;
-            refuse.map_or(Ok(permit), Err)
+            refuse.map_or_else(|| Ok(Permit::new(1, admit.call, None, 0, lines, &InFlight::default())), Err)
         })
     }
 }

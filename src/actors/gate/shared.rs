@@ -27,7 +27,8 @@ impl GateActor {
         }
         let tenant = self.parts.tenant.clone();
         let (clock, wall) = (self.parts.ticks.clone(), self.parts.clock.clone());
-        let asked = TurnAsked { pace: self.parts.settings.pace, ahead: self.turn_ahead, clock, wall };
+        let pace = self.policy.pace_settings(Instant::now());
+        let asked = TurnAsked { pace, ahead: self.turn_ahead, clock, wall };
         let mut answer = Box::pin(self.parts.store.call_aside(move |store| store.take_turn(&tenant, &asked)));
         if let Some(answer) = (&mut answer).now_or_never() {
             self.turn_answered(answer);

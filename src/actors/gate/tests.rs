@@ -9,6 +9,7 @@ use crate::actors::{BreakerState, LineDead};
 use crate::model::{AccessToken, BootId, ExtractionId, Failure, FailureClass, Secret, Ticks, Timestamp};
 use crate::policy::gate::PaceSettings;
 use crate::state::MemoryStore;
+use crate::tenant::Watch as _;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -70,7 +71,7 @@ struct Scene {
 
 fn settings() -> GateSettings {
     GateSettings {
-        pace: PaceSettings { requests_per_second: 10.0, burst: 5, adaptive: true },
+        pace: PaceSettings { requests_per_second: 10.0, burst: 5, adaptive: true, jitter: Duration::ZERO },
         max_in_flight: 4,
         max_wait: Duration::from_secs(1800),
         probe_deadline: Duration::from_secs(90),
@@ -109,6 +110,7 @@ impl Scene {
             held: held.line(),
         };
         let mut parts = GateParts {
+            path: PathTimes::default(),
             tenant: TenantName::new("acme"),
             settings: settings(),
             lines: lines.clone(),

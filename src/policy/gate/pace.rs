@@ -14,6 +14,12 @@ use crate::model::{BootId, Ticks};
 
 /// The log looks back a little more than a second: two calls keep that distance even if the network brings them closer.
 const SLACK: Duration = Duration::from_millis(20);
+
+/// And no more than this much more, however uneven the network is: it costs a twentieth of the pace.
+const MOST_SLACK: Duration = Duration::from_millis(50);
+
+/// For so long after a complaint the most is allowed for: it may have come of an unevenness that did not show.
+const WARY_FOR: Duration = Duration::from_secs(600);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A call that goes out so little after it might have is noted as if it had gone out in time. Timers come late and
@@ -45,6 +51,8 @@ pub struct PaceSettings {
     pub burst: u32,
     /// Whether the pace learns from complaints.
     pub adaptive: bool,
+    /// How unevenly the network carries calls, as far as it is known: two may arrive closer together by so much.
+    pub jitter: Duration,
 }
 
 /// What a tenant's complaints have left of its pace.
@@ -61,6 +69,9 @@ struct Cut {
 pub struct PaceRecord {
     boot: Option<BootId>,
     cut: Option<Cut>,
+    /// Since a complaint, and until then, the network is taken to be as uneven as may be.
+    #[serde(default)]
+    wary_until: Ticks,
     /// Calls that may go back to back as of `credit_at`. A bucket, since it keeps its meaning when the pace changes.
     credit: f64,
     credit_at: Ticks,
@@ -72,7 +83,16 @@ pub struct PaceRecord {
 impl PaceRecord {
     /// A tenant that nobody has called yet.
     pub fn new(boot: Option<BootId>, settings: &PaceSettings, now: Ticks) -> Self {
-        Self { boot, cut: None, credit: settings.burst(), credit_at: now, not_before: now, last: now, n_noted: 0 }
+        Self {
+            boot,
+            cut: None,
+            wary_until: Ticks(0),
+            credit: settings.burst(),
+            credit_at: now,
+            not_before: now,
+            last: now,
+            n_noted: 0,
+        }
     }
 
     /// Whether its ticks are of that start of the machine: else nothing of it holds any more.
@@ -87,7 +107,7 @@ impl PaceRecord {
 
     /// As if as many calls as allowed had gone out just now.
     pub fn exhaust(&mut self, settings: &PaceSettings, now: Ticks) {
-        self.not_before = now.plus(window(self.at(settings, now)));
+        self.not_before = now.plus(self.window(settings, now));
     }
 
     /// Calls a second at present.
@@ -113,8 +133,9 @@ impl PaceRecord {
     /// [`place_before`](Self::place_before).
     pub fn free_at(&self, settings: &PaceSettings, now: Ticks, before: Option<Ticks>) -> Ticks {
         let pace = self.at(settings, now);
-        let by_log =
-            self.place_before(settings, now).map(|_| before.unwrap_or(self.last).min(self.last).plus(window(pace)));
+        let by_log = self
+            .place_before(settings, now)
+            .map(|_| before.unwrap_or(self.last).min(self.last).plus(self.window(settings, now)));
         let lacking = 1.0 - self.credit.min(settings.burst());
         let by_spacing = if lacking > EPSILON { self.credit_at.plus(round_up(lacking / pace)) } else { self.credit_at };
         by_spacing.max(self.not_before).max(by_log.unwrap_or(by_spacing))
@@ -139,8 +160,9 @@ impl PaceRecord {
         if !settings.adaptive {
             return;
         }
+        self.wary_until = received.max(until).plus(WARY_FOR);
         let pace = self.at(settings, received);
-        let floor = GROWTH * settings.requests_per_second;
+        let floor = settings.least();
         self.cut = Some(match self.cut {
             Some(cut) if cut.no_cut_before > received => Cut {
                 to: pace,
@@ -156,7 +178,21 @@ impl PaceRecord {
     }
 }
 
+impl PaceRecord {
+    /// How far the log looks back.
+    fn window(&self, settings: &PaceSettings, now: Ticks) -> Duration {
+        let pace = self.at(settings, now);
+        let slack = if now < self.wary_until { MOST_SLACK } else { settings.jitter.clamp(SLACK, MOST_SLACK) };
+        slack + if pace < 1.0 { round_up(1.0 / pace) } else { SECOND }
+    }
+}
+
 impl PaceSettings {
+    /// The pace never falls below this.
+    pub(super) fn least(&self) -> f64 {
+        GROWTH * self.requests_per_second
+    }
+
     fn burst(&self) -> f64 {
         f64::from(self.burst.max(1))
     }
@@ -164,10 +200,6 @@ impl PaceSettings {
 
 fn n_per_window(pace: f64) -> u64 {
     ((pace + EPSILON) as u64).clamp(1, N_PLACES)
-}
-
-fn window(pace: f64) -> Duration {
-    SLACK + if pace < 1.0 { round_up(1.0 / pace) } else { SECOND }
 }
 
 /// Whole ticks, so that nothing goes out a fraction of one too early; what is only just missed by floating-point error
@@ -207,6 +239,11 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn new(settings: PaceSettings, now: Instant) -> Self {
         Self { settings, base: now, record: PaceRecord::new(None, &settings, Ticks(0)), log: PaceLog::default() }
+    }
+
+    /// The limits that hold from now on.
+    pub(super) fn limit(&mut self, settings: PaceSettings) {
+        self.settings = settings;
     }
 
     pub(super) fn exhaust(&mut self, now: Instant) {

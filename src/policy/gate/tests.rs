@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 const SETTINGS: GateSettings = GateSettings {
-    pace: PaceSettings { requests_per_second: 10.0, burst: 5, adaptive: true },
+    pace: PaceSettings { requests_per_second: 10.0, burst: 5, adaptive: true, jitter: Duration::ZERO },
     max_in_flight: 4,
     max_wait: Duration::from_secs(1800),
     probe_deadline: Duration::from_secs(90),
@@ -226,6 +226,36 @@ fn h4_a_complaint_without_a_wait_cuts_the_pace_and_holds_up_nobody() {
     assert_eq!(world.admitted.len(), 1);
     assert!((world.gate.pace(world.now) - 7.0).abs() < 1e-6);
     assert_eq!(world.gate.held(world.now), None);
+}
+
+#[test]
+fn what_the_tenants_answers_say_of_its_quotas_lowers_the_pace_never_raises_it_and_never_stops_it() {
+    let in_a_minute = |told: f64| {
+        let mut world = World::new(GateSettings { max_in_flight: usize::MAX, ..SETTINGS });
+        world.gate.told_most(world.now, told, 60 * SECOND);
+        world.ask_pages(1000);
+        world.pass(59 * SECOND);
+        let first_minute = world.admitted.len();
+        world.pass(61 * SECOND);
+        (first_minute, world.admitted.len() - first_minute)
+    };
+    assert_eq!(in_a_minute(2.0), (116, 592), "two a second, then ten again");
+    assert_eq!(in_a_minute(0.0), (30, 587), "the least there is");
+    assert_eq!(in_a_minute(1000.0).0, 580);
+    let rate_of = |told: f64| {
+        let mut world = World::new(SETTINGS);
+        world.gate.told_most(world.now, told, 60 * SECOND);
+        world.gate.pace_settings(world.now).requests_per_second
+    };
+    assert_eq!([2.0, 1000.0, 0.0, f64::INFINITY].map(rate_of), [2.0, 10.0, 0.5, 10.0]);
+}
+
+#[test]
+fn quotas_that_answers_tell_of_are_nothing_to_a_pace_that_is_not_to_learn() {
+    let pace = PaceSettings { adaptive: false, ..SETTINGS.pace };
+    let mut world = World::new(GateSettings { pace, ..SETTINGS });
+    world.gate.told_most(world.now, 2.0, 60 * SECOND);
+    assert_eq!(world.gate.pace_settings(world.now).requests_per_second, 10.0);
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! Whose turn it is.
 //!
-//! Token calls go first: everybody waits for them. Polls and submissions take turns with pages, one for one, so that
-//! neither kind can starve the other; within a kind each extraction has one turn after the other. (Every call costs the
-//! same, so that deficit round robin comes down to plain turns.)
+//! Token calls go first: everybody waits for them. Polls and submissions have every fourth turn if they want it and
+//! pages the others, so that neither kind can starve the other and most of a tenant's limit goes into results; within a
+//! kind each extraction has one turn after the other. (Every call costs the same, so that deficit round robin comes down
+//! to plain turns.)
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::model::ExtractionId;
+
+/// After a poll or a submission so many pages go first.
+const PAGES_PER_CONTROL: u32 = 3;
 
 /// The kinds of calls, as far as turns are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +81,8 @@ pub(super) struct Turns {
     token: Rotation,
     control: Rotation,
     pages: Rotation,
-    page_is_next: bool,
+    /// Pages that go before the next poll or submission.
+    n_pages_due: u32,
 }
 
 impl Turns {
@@ -109,9 +114,13 @@ impl Turns {
     }
 
     pub(super) fn pop_data_call(&mut self) -> Option<u64> {
-        let page = self.pages.peek().is_some() && (self.page_is_next || self.control.peek().is_none());
-        self.page_is_next = !page;
-        if page { self.pages.pop() } else { self.control.pop() }
+        let page = self.pages.peek().is_some() && (self.n_pages_due > 0 || self.control.peek().is_none());
+        if page {
+            self.n_pages_due = self.n_pages_due.saturating_sub(1);
+            return self.pages.pop();
+        }
+        self.n_pages_due = PAGES_PER_CONTROL;
+        self.control.pop()
     }
 }
 
@@ -138,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn polls_and_pages_starve_each_other_neither_way() {
+    fn polls_have_every_fourth_turn_as_long_as_there_are_pages() {
         let mut turns = Turns::default();
-        for n in 0..4 {
+        for n in 0..7 {
             turns.push(Lane::Page, A, n);
             turns.push(Lane::Control, Some(ExtractionId(100 + n)), 100 + n);
         }
-        assert_eq!(drain(&mut turns), [100, 0, 101, 1, 102, 2, 103, 3]);
+        assert_eq!(drain(&mut turns), [100, 0, 1, 2, 101, 3, 4, 5, 102, 6, 103, 104, 105, 106]);
     }
 
     #[test]

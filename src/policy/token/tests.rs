@@ -23,6 +23,7 @@ fn fault(outcome: Outcome, oauth_error: Option<&str>) -> TokenFault {
         message: "status 400".to_owned(),
         told_to_wait: None,
         status: None,
+        late: false,
     }
 }
 

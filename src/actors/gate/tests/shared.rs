@@ -326,7 +326,8 @@ async fn a_store_on_its_own_thread_lets_more_than_a_thousand_calls_a_second_pass
             let scene = Scene::with(|parts| {
                 parts.store = store;
                 parts.ticks = ticks;
-                parts.settings.pace = PaceSettings { requests_per_second: 1e5, burst: 10_000, adaptive: true };
+                parts.settings.pace =
+                    PaceSettings { requests_per_second: 1e5, burst: 10_000, adaptive: true, jitter: Duration::ZERO };
             })
             .await;
             for _ in 0..2000 {

@@ -1,7 +1,7 @@
 use super::*;
 
 fn pace(requests_per_second: f64, burst: u32, adaptive: bool, now: Instant) -> Pace {
-    Pace::new(PaceSettings { requests_per_second, burst, adaptive }, now)
+    Pace::new(PaceSettings { requests_per_second, burst, adaptive, jitter: Duration::ZERO }, now)
 }
 
 /// The moments at which a caller that always has something to send may send it, in milliseconds.
@@ -81,4 +81,40 @@ fn the_pace_never_falls_to_nothing_and_stays_put_where_it_is_not_adaptive() {
     let later = now + SECOND * 49;
     assert!((paced.at(later) - 0.5).abs() < 1e-6);
     assert!((fixed.at(later) - 10.0).abs() < 1e-6);
+}
+
+#[test]
+fn the_log_looks_back_farther_where_the_network_is_uneven_and_after_a_complaint() {
+    let now = Instant::now();
+    let eleventh = |jitter: u64, complains: bool, adaptive: bool| {
+        let jitter = Duration::from_millis(jitter);
+        let mut paced = Pace::new(PaceSettings { requests_per_second: 10.0, burst: 10, adaptive, jitter }, now);
+        let begin = if complains {
+            paced.complained(now, now);
+            // By then the pace has grown again, and ten minutes have not passed.
+            now + Duration::from_secs(100)
+        } else {
+            now
+        };
+        let mut at = begin;
+        for _ in 0..11 {
+            at = paced.free_at(at);
+            paced.sent(at);
+        }
+        (at - begin).as_millis()
+    };
+    assert_eq!([0, 20, 35, 50, 400].map(|jitter| eleventh(jitter, false, true)), [1020, 1020, 1035, 1050, 1050]);
+    // The first one is noted as if it had gone out two milliseconds earlier.
+    assert_eq!(eleventh(0, true, true), 1048);
+    assert_eq!(eleventh(0, true, false), 1018, "who doesn't learn doesn't learn this either");
+}
+
+#[test]
+fn ten_minutes_after_a_complaint_the_network_is_trusted_again() {
+    let now = Instant::now();
+    let mut paced = pace(1.0, 1, true, now);
+    paced.complained(now, now);
+    let later = now + WARY_FOR;
+    paced.sent(later);
+    assert_eq!(paced.free_at(later) - later, SECOND + SLACK - LATENESS);
 }

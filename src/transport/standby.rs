@@ -1,0 +1,186 @@
+//! Connections that are made before they are needed.
+//!
+//! A request counts from when its head reaches the tenant, and over a new connection that is two or three ways through
+//! the network later than over one that stands. So whoever is about to ask for the right to call has a connection made
+//! first: what is then allowed to go out goes out at once. These connections carry nothing until a request takes them,
+//! and none is made for long: a tenant that can't be reached is left to the requests that may call it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::dial::ByteStream;
+use crate::model::TransportFault;
+
+/// After a failure nothing is made ahead for so long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A failure that is no older is the next request's: the same try, begun a little earlier.
+const NEWS: Duration = Duration::from_secs(1);
+
+/// A connection that waits to be used.
+struct Spare {
+    io: Box<dyn ByteStream>,
+    since: Instant,
+    alive: Alive,
+}
+
+/// The connections to one origin, on one arbiter.
+pub(super) struct Standby {
+    /// How long a connection is kept for a request.
+    keep_alive: Duration,
+    spares: RefCell<VecDeque<Spare>>,
+    /// Connections that exist, whether anybody uses them or not.
+    n_alive: Cell<usize>,
+    n_opening: Cell<usize>,
+    /// Requests whose answers are not read to their end.
+    n_busy: Cell<usize>,
+    /// Requests that wait to be let out.
+    n_expected: Cell<usize>,
+    failed_at: Cell<Option<Instant>>,
+    fault: RefCell<Option<TransportFault>>,
+    changed: Notify,
+}
+
+/// Something that is counted while it lives.
+pub(super) struct Counted {
+    standby: Rc<Standby>,
+    which: fn(&Standby) -> &Cell<usize>,
+}
+
+/// A connection, as long as it exists.
+pub(super) type Alive = Counted;
+/// A request from its sending to the end of its answer's body.
+pub(super) type Busy = Counted;
+
+impl Counted {
+    fn new(standby: &Rc<Standby>, which: fn(&Standby) -> &Cell<usize>) -> Self {
+        let count = which(standby);
+        count.set(count.get() + 1);
+        Self { standby: Rc::clone(standby), which }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let count = (self.which)(&self.standby);
+        count.set(count.get() - 1);
+    }
+}
+
+impl Standby {
+    pub(super) fn new(keep_alive: Duration) -> Self {
+        Self {
+            keep_alive,
+            spares: RefCell::default(),
+            n_alive: Cell::default(),
+            n_opening: Cell::default(),
+            n_busy: Cell::default(),
+            n_expected: Cell::default(),
+            failed_at: Cell::default(),
+            fault: RefCell::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    pub(super) fn alive(self: &Rc<Self>) -> Alive {
+        Counted::new(self, |standby| &standby.n_alive)
+    }
+
+    pub(super) fn busy(self: &Rc<Self>) -> Busy {
+        Counted::new(self, |standby| &standby.n_busy)
+    }
+
+    /// A connection made ahead that is still open and no older than `most`, the newest one first.
+    pub(super) fn take(&self, most: Duration) -> Option<(Box<dyn ByteStream>, Alive)> {
+        self.spares.borrow_mut().retain(|spare| spare.since.elapsed() <= self.keep_alive);
+        loop {
+            let mut spare = self.spares.borrow_mut().pop_back()?;
+            if spare.since.elapsed() <= most && is_quiet(&mut *spare.io) {
+                return Some((spare.io, spare.alive));
+            }
+        }
+    }
+
+    /// Why there is none, where that was found out just now and nobody was told yet.
+    pub(super) fn take_fault(&self) -> Option<TransportFault> {
+        let fault = self.fault.borrow_mut().take();
+        fault.filter(|_| self.failed_at.get().is_some_and(|at| at.elapsed() < NEWS))
+    }
+
+    /// Keeps a connection for the next request.
+    pub(super) fn keep(&self, io: Box<dyn ByteStream>, alive: Alive) {
+        self.spares.borrow_mut().push_back(Spare { io, since: Instant::now(), alive });
+        self.failed_at.set(None);
+    }
+
+    /// Returns when a request that is let out now finds a connection, or will have to make its own. `most` bounds the
+    /// connections that there may be; `open` makes one.
+    pub(super) async fn prepare<F>(self: &Rc<Self>, most: usize, open: impl Fn() -> F)
+    where
+        F: Future<Output = Result<Box<dyn ByteStream>, TransportFault>>,
+    {
+        let _expected = Counted::new(self, |standby| &standby.n_expected);
+        loop {
+            let changed = self.changed.notified();
+            let (n_alive, n_opening) = (self.n_alive.get(), self.n_opening.get());
+            let is_failing = self.failed_at.get().is_some_and(|at| at.elapsed() < PATIENCE);
+            if is_failing {
+                return;
+            }
+            let n_wanted = most.min(self.n_busy.get() + self.n_expected.get());
+            if n_alive + n_opening < n_wanted {
+                return self.open_one(open()).await;
+            }
+            if n_opening == 0 || n_alive > self.n_busy.get() {
+                return;
+            }
+            // Somebody else is about to have one.
+            changed.await;
+        }
+    }
+
+    /// Makes one whatever there is: for a request that is to have a fresh one.
+    pub(super) async fn open_one<F>(self: &Rc<Self>, open: F)
+    where
+        F: Future<Output = Result<Box<dyn ByteStream>, TransportFault>>,
+    {
+        if self.failed_at.get().is_some_and(|at| at.elapsed() < PATIENCE) {
+            return;
+        }
+        let opening = Opening(Counted::new(self, |standby| &standby.n_opening));
+        match open.await {
+            Ok(io) => self.keep(io, self.alive()),
+            Err(fault) => {
+                self.failed_at.set(Some(Instant::now()));
+                *self.fault.borrow_mut() = Some(fault);
+            }
+        }
+        drop(opening);
+    }
+}
+
+/// A connection under way; whoever waits for it hears of its end, also where it is given up.
+struct Opening(Counted);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.standby.changed.notify_waiters();
+    }
+}
+
+/// Whether nothing has come in: neither bytes, which nobody asked for, nor the end.
+fn is_quiet(mut io: &mut dyn ByteStream) -> bool {
+    let mut byte = [0];
+    let mut space = ReadBuf::new(&mut byte);
+    let mut context = Context::from_waker(Waker::noop());
+    matches!(Pin::new(&mut io).poll_read(&mut context, &mut space), Poll::Pending)
+}

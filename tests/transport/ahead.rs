@@ -1,0 +1,178 @@
+//! Connections that are made before a call is let out, and calls whose connection stands too late.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use cxtract::model::TransportFault;
+use cxtract::transport::{
+    ByteStream, Dial, DialError, HttpClient, MayGo, Method, Request, TcpDial, TlsTrust, TransportSettings,
+};
+use futures::future::LocalBoxFuture;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+
+use crate::support::{Server, Then, run, say, sized};
+
+/// Counts and delays what it dials; refuses as long as it is told to.
+#[derive(Clone, Default)]
+struct SlowDial {
+    n_dialled: Arc<AtomicUsize>,
+    n_refused: Arc<AtomicUsize>,
+    pause: Duration,
+}
+
+impl Dial for SlowDial {
+    fn dial(&self, host: &str, port: u16) -> LocalBoxFuture<'static, Result<Box<dyn ByteStream>, DialError>> {
+        self.n_dialled.fetch_add(1, Ordering::SeqCst);
+        if self.n_refused.load(Ordering::SeqCst) > 0 {
+            self.n_refused.fetch_sub(1, Ordering::SeqCst);
+            return Box::pin(async { Err(DialError::Connect("nobody listens".to_owned())) });
+        }
+        let (pause, dialled) = (self.pause, TcpDial.dial(host, port));
+        Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            dialled.await
+        })
+    }
+}
+
+impl SlowDial {
+    fn client(&self) -> HttpClient {
+        let settings = TransportSettings::new(Arc::new(TlsTrust::load(None).expect("the bundled roots")));
+        HttpClient::new(settings, Arc::new(self.clone()))
+    }
+
+    fn n_dialled(&self) -> usize {
+        self.n_dialled.load(Ordering::SeqCst)
+    }
+}
+
+async fn friendly() -> Server {
+    Server::plain(vec![vec![say(sized("", b"ab"), Then::Keep); 20]]).await
+}
+
+async fn body(client: &HttpClient, request: Request) -> Result<Vec<u8>, TransportFault> {
+    Ok(client.send(request).await?.body.collect(100).await?.to_vec())
+}
+
+#[test]
+fn a_request_goes_out_over_the_connection_that_was_made_for_it() {
+    run(async {
+        let (server, dial) = (friendly().await, SlowDial::default());
+        let client = dial.client();
+        for method in [Method::Get, Method::Post] {
+            let before = dial.n_dialled();
+            client.prepare(method, &server.url("/"), 8).await;
+            assert_eq!(dial.n_dialled(), before + 1);
+            let request = match method {
+                Method::Get => Request::get(server.url("/")),
+                Method::Post => Request::post(server.url("/"), "x"),
+            };
+            assert_eq!(body(&client, request).await.unwrap(), b"ab");
+            assert_eq!(dial.n_dialled(), before + 1, "{method:?}");
+        }
+    });
+}
+
+#[test]
+fn as_many_connections_are_made_as_requests_wait_and_no_more_than_there_may_be() {
+    run(async {
+        let (server, dial) = (friendly().await, SlowDial { pause: Duration::from_millis(20), ..SlowDial::default() });
+        let (client, url) = (dial.client(), server.url("/"));
+        futures::future::join_all((0..10).map(|_| client.prepare(Method::Get, &url, 4))).await;
+        assert_eq!(dial.n_dialled(), 4);
+        for _ in 0..3 {
+            client.prepare(Method::Get, &url, 4).await;
+            body(&client, Request::get(url.clone())).await.unwrap();
+        }
+        assert_eq!(dial.n_dialled(), 4, "one that stands is enough for one request");
+    });
+}
+
+#[test]
+fn x5_a_request_whose_turn_is_over_when_its_connection_stands_is_not_sent_and_leaves_the_connection_to_the_next() {
+    run(async {
+        let (server, dial) = (friendly().await, SlowDial::default());
+        let (client, url) = (dial.client(), server.url("/"));
+        let may = Rc::new(Cell::new(false));
+        let may_go: MayGo = {
+            let may = may.clone();
+            Rc::new(move || may.get())
+        };
+        let request =
+            |method| Request { may_go: Some(may_go.clone()), ..Request { method, ..Request::get(url.clone()) } };
+        for method in [Method::Get, Method::Post] {
+            may.set(false);
+            let before = dial.n_dialled();
+            let fault = body(&client, request(method)).await.unwrap_err();
+            assert_eq!(fault, TransportFault::Late(format!("127.0.0.1:{}", server.address.port())));
+            assert_eq!(dial.n_dialled(), before + 1);
+            let n_requests = server.requests().len();
+            may.set(true);
+            assert_eq!(body(&client, request(method)).await.unwrap(), b"ab");
+            assert_eq!(dial.n_dialled(), before + 1, "the connection was kept");
+            assert_eq!(server.requests().len(), n_requests + 1, "nothing had been sent");
+            if method == Method::Get {
+                // What stands needs no second look: there is nothing to wait for.
+                may.set(false);
+                assert_eq!(body(&client, request(method)).await.unwrap(), b"ab");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_connection_that_the_peer_has_closed_meanwhile_is_not_used() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let dial = SlowDial::default();
+        let client = dial.client();
+        client.prepare(Method::Get, &url, 8).await;
+        drop(listener.accept().await.unwrap());
+        // The end has arrived; it takes a look at the sockets to see it.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let tenant = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(&sized("", b"ab")).await.unwrap();
+            stream
+        };
+        let (got, _stream) = futures::join!(body(&client, Request::get(url.clone())), tenant);
+        assert_eq!(got.unwrap(), b"ab");
+        assert_eq!(dial.n_dialled(), 2);
+    });
+}
+
+#[test]
+fn a_connection_that_could_not_be_made_ahead_is_the_next_requests_failure_and_is_not_dialled_twice() {
+    run(async {
+        let (server, dial) = (friendly().await, SlowDial::default());
+        let (client, url) = (dial.client(), server.url("/"));
+        dial.n_refused.store(1, Ordering::SeqCst);
+        client.prepare(Method::Get, &url, 8).await;
+        client.prepare(Method::Get, &url, 8).await;
+        assert_eq!(dial.n_dialled(), 1, "a tenant that is away is left to the requests that may call it");
+        let fault = body(&client, Request::get(url.clone())).await.unwrap_err();
+        assert!(matches!(fault, TransportFault::Connect { .. }), "{fault}");
+        assert_eq!(dial.n_dialled(), 1);
+        assert_eq!(body(&client, Request::get(url.clone())).await.unwrap(), b"ab");
+        assert_eq!(dial.n_dialled(), 2);
+    });
+}
+
+#[test]
+fn the_time_that_connections_take_tells_how_even_the_way_is() {
+    run(async {
+        let server = friendly().await;
+        let settings = TransportSettings::new(Arc::new(TlsTrust::load(None).expect("the bundled roots")));
+        for pause in [1, 100, 100, 100, 100] {
+            let dial = SlowDial { pause: Duration::from_millis(pause), ..SlowDial::default() };
+            let client = HttpClient::new(settings.clone(), Arc::new(dial));
+            client.prepare(Method::Get, &server.url("/"), 8).await;
+        }
+        assert!(settings.path.spread() > Duration::from_millis(50), "{:?}", settings.path.spread());
+    });
+}
