@@ -197,6 +197,23 @@ mod tests {
     }
 
     #[test]
+    fn an_opening_of_decades_overflows_no_clock() {
+        paused(async {
+            let ear = Ear::new();
+            let open_for = Duration::from_secs(3650 * 86_400);
+            let settings = BreakerSettings { open_for, max_failed_probes: 1, ..SETTINGS };
+            let start = Instant::now();
+            let breaker = CircuitBreakerActor::new(BreakerParts { settings, ..parts(&ear) }).start();
+            breaker.send(failed(1)).await.unwrap();
+            breaker.send(failed(1)).await.unwrap();
+            sleep(Duration::from_secs(86_400)).await;
+            let heard = ear.heard();
+            assert!(matches!(&heard[1].1.state, BreakerState::Open { until, .. } if *until == start + open_for));
+            assert_eq!(heard.len(), 2, "no alarm went off early");
+        });
+    }
+
+    #[test]
     fn a_rebuilt_breaker_takes_no_results_from_before() {
         paused(async {
             let ear = Ear::new();

@@ -11,7 +11,7 @@ use super::limit::{Quota, Rates};
 use super::query::Fate;
 use super::report::MockReport;
 use super::running::RunningMock;
-use super::settings::{Outage, RateLimitHeaders, RetryAfter, Settings};
+use super::settings::{Outage, RateLimitHeaders, RetryAfter, Settings, TokenOutage};
 use super::tenant::Tenant;
 use super::token::{ExpiresIn, TokenSettings};
 
@@ -42,6 +42,8 @@ impl Default for MockTenantBuilder {
             scopes: None,
             refresh: false,
             refuse_refresh: false,
+            rotate: true,
+            reuse_revokes: false,
             error: None,
             text: None,
         };
@@ -64,6 +66,8 @@ impl Default for MockTenantBuilder {
             token_path: "/oauth2/token".into(),
             token,
             revocations: Vec::new(),
+            token_delay: Duration::ZERO,
+            token_outages: Vec::new(),
             outages: Vec::new(),
             fates: HashMap::new(),
             every_fate: None,
@@ -204,7 +208,7 @@ impl MockTenantBuilder {
         self.set(|s| s.token.client = Some((id.to_owned(), secret.to_owned())))
     }
 
-    /// How long a token lives. Default an hour.
+    /// How long a token lives in truth. Default an hour.
     #[must_use]
     pub fn token_life(self, life: Duration) -> Self {
         self.set(|s| s.token.life = life)
@@ -232,6 +236,31 @@ impl MockTenantBuilder {
     #[must_use]
     pub fn refuse_refresh(self) -> Self {
         self.set(|s| (s.token.refresh, s.token.refuse_refresh) = (true, true))
+    }
+
+    /// Gives one refresh token for each sign-in, which stays good: a renewal brings none.
+    #[must_use]
+    pub fn refresh_without_rotation(self) -> Self {
+        self.set(|s| (s.token.refresh, s.token.rotate) = (true, false))
+    }
+
+    /// Gives refresh tokens, each good for one renewal. Who shows one a second time loses every token, of either kind,
+    /// that came of the same sign-in.
+    #[must_use]
+    pub fn reuse_revokes_family(self) -> Self {
+        self.set(|s| (s.token.refresh, s.token.reuse_revokes) = (true, true))
+    }
+
+    /// Is without tokens for a while, and otherwise in service.
+    #[must_use]
+    pub fn token_outage(self, outage: TokenOutage) -> Self {
+        self.set(|s| s.token_outages.push(outage))
+    }
+
+    /// How much longer the answers of the token endpoint take. Default none.
+    #[must_use]
+    pub fn token_delay(self, delay: Duration) -> Self {
+        self.set(|s| s.token_delay = delay)
     }
 
     /// Refuses every token with that error, as in `invalid_client`.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::data::mix;
 use super::ledger::CallKind;
+use super::wire::WireFault;
 
 /// What goes wrong.
 #[derive(Clone, Debug)]
@@ -91,6 +92,8 @@ pub enum Fault {
     FlipByte(u64),
     /// The connection is closed after the answer, without having announced it.
     ClosedIdle,
+    /// The wire below HTTP fails: positions count every byte of the answer, its head and framing included.
+    Wire(WireFault),
 }
 
 impl Fault {
@@ -237,8 +240,20 @@ impl FaultBook {
 
     /// The fault for this request. Every rule that matches counts it, also behind the one that decides.
     pub(super) fn meet(&mut self, target: Target<'_>) -> Option<Fault> {
+        self.meet_among(target, |fault| !matches!(fault, Fault::Wire(WireFault::StopReading(_))))
+    }
+
+    /// How long this request is left unread behind its head. That is decided before all else, among its own rules.
+    pub(super) fn stops_reading(&mut self, target: Target<'_>) -> Option<Duration> {
+        match self.meet_among(target, |fault| matches!(fault, Fault::Wire(WireFault::StopReading(_)))) {
+            Some(Fault::Wire(WireFault::StopReading(time))) => Some(time),
+            _ => None,
+        }
+    }
+
+    fn meet_among(&mut self, target: Target<'_>, eligible: impl Fn(&Fault) -> bool) -> Option<Fault> {
         let mut met = None;
-        for (rule, counts) in &mut self.rules {
+        for (rule, counts) in self.rules.iter_mut().filter(|(rule, _)| eligible(&rule.then)) {
             let on = &rule.on;
             let matches = on.kind.is_none_or(|kind| kind == target.kind)
                 && on.page.is_none_or(|page| target.page == Some(page))

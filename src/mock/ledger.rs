@@ -112,12 +112,9 @@ impl Ledger {
         self.entries.get_mut(index)
     }
 
-    pub(super) fn issue_token(&mut self, from: Duration, until: Duration) {
-        self.lives.push(TokenLife { from, until });
-    }
-
-    pub(super) fn revoke_tokens(&mut self, now: Duration) {
-        self.lives.iter_mut().for_each(|life| life.until = life.until.min(now).max(life.from));
+    pub(super) fn set_token_lives(&mut self, lives: impl Iterator<Item = TokenLife>) {
+        self.lives.clear();
+        self.lives.extend(lives);
     }
 
     /// The tokens that were issued, in order; the first one is generation 1.

@@ -117,7 +117,7 @@ impl Limiter {
     /// Judges a call that arrives now.
     pub(super) fn admit(&mut self, now: Duration) -> Admission {
         if let Some(wait) = self.wait.filter(|w| now < w.until) {
-            let offence = wait.told_at.is_some_and(|told_at| now > told_at + GRACE);
+            let offence = self.is_offence(now);
             if offence && !wait.block {
                 self.wait = Some(Wait { until: now + self.block, block: true, ..wait });
             }
@@ -138,6 +138,12 @@ impl Limiter {
                 Admission::Admitted
             }
         }
+    }
+
+    /// Whether a call that arrives now is made while told to wait.
+    pub(super) fn is_offence(&self, now: Duration) -> bool {
+        let told = self.wait.filter(|wait| now < wait.until).and_then(|wait| wait.told_at);
+        told.is_some_and(|told_at| now > told_at + GRACE)
     }
 
     /// Every quota at this moment, with what is left of it.

@@ -100,6 +100,7 @@ pub(super) fn mangle(script: &mut Script, fault: Fault) {
             }
         }
         Fault::ClosedIdle => script.close_after = true,
+        Fault::Wire(wire) => script.wire = Some(wire),
     }
 }
 

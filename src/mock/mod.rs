@@ -28,6 +28,7 @@ mod tenant;
 mod token;
 mod told;
 mod verdict;
+mod wire;
 mod words;
 
 pub use builder::{MockTenant, MockTenantBuilder};
@@ -42,7 +43,8 @@ pub use request::MockRequest;
 pub use running::RunningMock;
 pub use script::{BodyPlan, Framing, Script, StreamFault};
 pub use server::{Hangup, SharedTenant, TenantClock, serve_connection};
-pub use settings::{Outage, OutageKind, RateLimitHeaders, RetryAfter};
+pub use settings::{Outage, OutageKind, RateLimitHeaders, RetryAfter, TokenOutage, TokenTrouble};
 pub use tenant::Tenant;
 pub use token::ExpiresIn;
 pub use verdict::{FairSecond, Verdict};
+pub use wire::WireFault;

@@ -4,7 +4,6 @@
 //! why a script is as it is.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::sleep;
@@ -12,14 +11,14 @@ use tokio::time::sleep;
 use super::data::PIECE_BYTES;
 use super::script::{BodyPlan, Framing, Pieces, Script, StreamFault};
 use super::server::Hangup;
-
-/// How long a reset waits for what was sent before to be read; a reset may overtake bytes on their way.
-const RESET_AFTER: Duration = Duration::from_millis(20);
+use super::wire::RESET_AFTER;
 
 /// What came of a script.
 pub(super) struct Played {
     /// Body bytes sent, without chunk framing.
     pub(super) bytes: u64,
+    /// Bytes of the head, informational ones included.
+    pub(super) head: u64,
     /// Whether nothing was left out.
     pub(super) whole: bool,
     /// How the connection is to end, if it is.
@@ -30,9 +29,10 @@ pub(super) async fn play<S: AsyncWrite + Unpin>(stream: &mut S, script: Script, 
     if !script.delay.is_zero() {
         sleep(script.delay).await;
     }
-    let mut player = Player { stream, out: Vec::new(), chunked: false, fault: script.fault, sent: 0, whole: false };
+    let mut player =
+        Player { stream, out: Vec::new(), chunked: false, fault: script.fault, sent: 0, head: 0, whole: false };
     let hangup = player.run(script, last).await.err();
-    Played { bytes: player.sent, whole: player.whole, hangup }
+    Played { bytes: player.sent, head: player.head, whole: player.whole, hangup }
 }
 
 struct Player<'a, S> {
@@ -41,6 +41,7 @@ struct Player<'a, S> {
     chunked: bool,
     fault: Option<StreamFault>,
     sent: u64,
+    head: u64,
     whole: bool,
 }
 
@@ -109,6 +110,7 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
             line(format_args!("Connection: close"));
         }
         line(format_args!(""));
+        self.head = head.len() as u64;
         if let Some(StreamFault::DripHead(pause)) = self.fault {
             for byte in head.bytes() {
                 self.out.push(byte);

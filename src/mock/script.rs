@@ -12,6 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::data::{PIECE_BYTES, PageBody};
+use super::wire::WireFault;
 
 /// An answer to be played.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Script {
     pub close_after: bool,
     /// What happens to the stream.
     pub fault: Option<StreamFault>,
+    /// What happens to the wire below.
+    pub wire: Option<WireFault>,
 }
 
 /// A body.
@@ -105,6 +108,7 @@ impl Script {
             gzip: false,
             close_after: false,
             fault: None,
+            wire: None,
         };
         if !content_type.is_empty() {
             script.set("Content-Type", content_type);

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::player::play;
 use super::request::MockRequest;
 use super::tenant::Tenant;
+use super::wire::Wire;
 
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 96;
@@ -49,19 +50,20 @@ pub enum Hangup {
 }
 
 /// Answers the calls of one connection until it ends. Shuts the stream down itself, unless it is to be reset.
-pub async fn serve_connection<S>(mut stream: S, tenant: SharedTenant, clock: TenantClock) -> Hangup
+pub async fn serve_connection<S>(stream: S, tenant: SharedTenant, clock: TenantClock) -> Hangup
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let hangup = serve(&mut stream, &tenant, clock).await;
+    let mut wire = Wire::new(stream);
+    let hangup = serve(&mut wire, &tenant, clock).await;
     if hangup == Hangup::Closed {
         // The client may be gone already; there is nobody left to tell.
-        stream.shutdown().await.ok();
+        wire.shutdown().await.ok();
     }
     hangup
 }
 
-async fn serve<S>(stream: &mut S, tenant: &SharedTenant, clock: TenantClock) -> Hangup
+async fn serve<S>(wire: &mut Wire<S>, tenant: &SharedTenant, clock: TenantClock) -> Hangup
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -70,13 +72,13 @@ where
     }
     let mut inbox = Vec::new();
     loop {
-        let arrived = match read_request(stream, &mut inbox, clock).await {
+        let arrived = match read_request(wire, &mut inbox, tenant, clock).await {
             Ok(Some(arrived)) => arrived,
             Ok(None) => return Hangup::Closed,
             Err(error) => {
                 if error.kind() == io::ErrorKind::InvalidData {
                     let refusal = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-                    stream.write_all(refusal.as_bytes()).await.ok();
+                    wire.write_all(refusal.as_bytes()).await.ok();
                 }
                 return Hangup::Closed;
             }
@@ -85,10 +87,23 @@ where
             let mut tenant = tenant.lock();
             let script = tenant.answer(&arrived.request, arrived.at);
             tenant.sending(script.entry);
+            if arrived.left_unread {
+                tenant.had_a_hand_in(script.entry);
+            }
             script
         };
         let entry = script.entry;
-        let played = play(stream, script, arrived.last).await;
+        if let Some(fault) = script.wire {
+            wire.arm(fault);
+        }
+        let mut played = play(wire, script, arrived.last).await;
+        if let Some((hangup, n_written)) = wire.disarm() {
+            played.hangup = Some(hangup);
+            played.bytes = played.bytes.min(n_written.saturating_sub(played.head));
+            if n_written < played.head {
+                tenant.lock().unanswered(entry);
+            }
+        }
         if played.whole {
             tenant.lock().ended(entry, played.bytes, clock.now());
         } else {
@@ -106,6 +121,8 @@ where
 struct Arrived {
     request: MockRequest,
     at: Duration,
+    /// Its body was left unread for a while.
+    left_unread: bool,
     /// The client will send no more on this connection.
     last: bool,
 }
@@ -115,7 +132,12 @@ fn invalid(message: &'static str) -> io::Error {
 }
 
 /// Reads one request; `inbox` keeps what came after it. None if the client closed between requests.
-async fn read_request<S>(stream: &mut S, inbox: &mut Vec<u8>, clock: TenantClock) -> io::Result<Option<Arrived>>
+async fn read_request<S>(
+    stream: &mut Wire<S>,
+    inbox: &mut Vec<u8>,
+    tenant: &SharedTenant,
+    clock: TenantClock,
+) -> io::Result<Option<Arrived>>
 where
     S: AsyncRead + Unpin,
 {
@@ -133,6 +155,11 @@ where
     // The head decides when a call was made; its body may take its time.
     let at = clock.now();
     inbox.drain(..head_len);
+    let pause = tenant.lock().stops_reading(&request, at);
+    if let Some(pause) = pause {
+        stream.stop_reading(pause);
+        stream.reads_again().await;
+    }
     if request.header("transfer-encoding").is_some() {
         return Err(invalid("a request body needs a length"));
     }
@@ -149,7 +176,7 @@ where
         }
     }
     request.body = inbox.drain(..length).collect();
-    Ok(Some(Arrived { request, at, last }))
+    Ok(Some(Arrived { request, at, left_unread: pause.is_some(), last }))
 }
 
 fn parse_head(bytes: &[u8]) -> io::Result<Option<(MockRequest, bool, usize)>> {

@@ -61,6 +61,28 @@ pub struct Outage {
     pub kind: OutageKind,
 }
 
+/// What calls of the token endpoint meet while it is out on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenTrouble {
+    /// An answer of that status, as in 500.
+    Status(u16),
+    /// An answer of that status that names so long a wait. It holds for the whole tenant.
+    Wait(u16, Duration),
+    /// The connection is reset.
+    Reset,
+}
+
+/// A time without tokens. Tokens that were issued before go on to be good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenOutage {
+    /// Its beginning, since the tenant's start.
+    pub from: Duration,
+    /// Its end, not included.
+    pub to: Duration,
+    /// What calls meet.
+    pub kind: TokenTrouble,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) seed: u64,
@@ -81,6 +103,8 @@ pub(super) struct Settings {
     pub(super) token_path: String,
     pub(super) token: TokenSettings,
     pub(super) revocations: Vec<Duration>,
+    pub(super) token_delay: Duration,
+    pub(super) token_outages: Vec<TokenOutage>,
     pub(super) outages: Vec<Outage>,
     pub(super) fates: HashMap<usize, Fate>,
     pub(super) every_fate: Option<Fate>,

@@ -16,7 +16,7 @@ use super::mangle::{instead, mangle};
 use super::query::{Fate, MockQuery};
 use super::request::{Call, MockRequest};
 use super::script::{Script, StreamFault};
-use super::settings::{OutageKind, RetryAfter, Settings};
+use super::settings::{OutageKind, RetryAfter, Settings, TokenTrouble};
 use super::token::TokenOffice;
 use super::told::{http_date, tell_quotas, wait_in, whole_seconds};
 use super::verdict::Verdict;
@@ -66,6 +66,9 @@ impl Tenant {
         let mut remarks = Remarks::default();
         let mut script = self.decide(request, &call, now, &mut remarks);
         script.delay += self.latency();
+        if call.kind == CallKind::Token {
+            script.delay += self.settings.token_delay;
+        }
         script.entry = self.ledger.len();
         self.remember_wait(&script, now);
         script.set("Date", &http_date(self.wall(now + script.delay), &RetryAfter::HttpDate));
@@ -91,6 +94,8 @@ impl Tenant {
     }
 
     fn decide(&mut self, request: &MockRequest, call: &Call, now: Duration, remarks: &mut Remarks) -> Script {
+        // Who is out of service refuses nobody for haste, and still sees who was told to wait.
+        remarks.told_to_wait = self.limiter.is_offence(now);
         match self.outage(now) {
             Some(OutageKind::Reset) => {
                 let mut script = Script::refusal(503, "out of service");
@@ -106,30 +111,26 @@ impl Tenant {
                 remarks.refused = Some(Refused::TooFast);
                 return self.throttled(429, wait, now, "too many requests");
             }
-            Admission::Waiting { rest, offence } => {
+            Admission::Waiting { rest, .. } => {
                 remarks.refused = Some(Refused::Waiting);
-                remarks.told_to_wait = offence;
                 return self.throttled(429, rest, now, "told to wait");
             }
         }
         let query = call.query.as_deref().and_then(|id| self.find_query(id, now));
-        let fault = self.faults.meet(Target {
-            kind: call.kind,
-            page: call.page,
-            query_nth: query,
-            template: query.map(|nth| self.queries[nth].template.as_str()),
-        });
+        let fault = self.faults.meet(target(call, query, &self.queries));
         remarks.faulted = fault.is_some();
         if let Some(script) = fault.as_ref().and_then(instead) {
             return script;
         }
         let mut script = match call.kind {
             CallKind::Token => {
+                if let Some(script) = self.token_trouble(now) {
+                    remarks.faulted = true;
+                    return script;
+                }
                 let (script, generation) = self.tokens.answer(request, now);
                 remarks.generation = generation;
-                if generation.is_some() {
-                    self.ledger.issue_token(now, self.tokens.dies_at(now));
-                }
+                self.ledger.set_token_lives(self.tokens.lives());
                 script
             }
             CallKind::Other => Script::refusal(404, "no such resource"),
@@ -151,6 +152,20 @@ impl Tenant {
             mangle(&mut script, fault);
         }
         script
+    }
+
+    /// What stands in for the token endpoint while it is out on its own.
+    fn token_trouble(&self, now: Duration) -> Option<Script> {
+        let outage = self.settings.token_outages.iter().find(|o| (o.from..o.to).contains(&now))?;
+        Some(match outage.kind {
+            TokenTrouble::Status(status) => Script::refusal(status, "the token endpoint is out of service"),
+            TokenTrouble::Wait(status, wait) => self.throttled(status, wait, now, "the token endpoint is busy"),
+            TokenTrouble::Reset => {
+                let mut script = Script::refusal(503, "the token endpoint is out of service");
+                script.fault = Some(StreamFault::Reset);
+                script
+            }
+        })
     }
 
     fn serve(
@@ -213,6 +228,27 @@ impl Tenant {
     /// The tenant's own wall clock.
     pub fn wall(&self, now: Duration) -> Timestamp {
         self.settings.wall_start.unwrap_or(WALL_START).plus(now)
+    }
+
+    /// How long a request is left unread behind its head, which has just arrived.
+    pub(super) fn stops_reading(&mut self, request: &MockRequest, now: Duration) -> Option<Duration> {
+        let call = Call::read(request, &self.settings.token_path);
+        let query = call.query.as_deref().and_then(|id| self.find_query(id, now));
+        self.faults.stops_reading(target(&call, query, &self.queries))
+    }
+
+    /// A fault had a hand in that answer before it was decided.
+    pub(super) fn had_a_hand_in(&mut self, entry: usize) {
+        if let Some(entry) = self.ledger.entry(entry) {
+            entry.faulted = true;
+        }
+    }
+
+    /// That answer ended before its head did.
+    pub(super) fn unanswered(&mut self, entry: usize) {
+        if let Some(entry) = self.ledger.entry(entry) {
+            entry.status = 0;
+        }
     }
 
     /// A face takes an answer up, and will report its end: a wait in it is not told before.
@@ -281,7 +317,7 @@ impl Tenant {
     /// Takes back every token issued before `now`.
     pub fn revoke_tokens(&mut self, now: Duration) {
         self.tokens.revoke(now);
-        self.ledger.revoke_tokens(now);
+        self.ledger.set_token_lives(self.tokens.lives());
     }
 
     /// Refuses every further token with that error, as in `invalid_client`; none grants them again.
@@ -314,4 +350,9 @@ impl Tenant {
     pub fn expected_csv(&self, template: &str) -> Vec<u8> {
         self.expected(template).bytes()
     }
+}
+
+fn target<'a>(call: &Call, query: Option<usize>, queries: &'a [MockQuery]) -> Target<'a> {
+    let template = query.map(|nth| queries[nth].template.as_str());
+    Target { kind: call.kind, page: call.page, query_nth: query, template }
 }

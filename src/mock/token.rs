@@ -1,5 +1,8 @@
 //! The token endpoint: who may have a token, how long it lives, when it is taken back.
 //!
+//! A token's life in truth and what is said of it are two things. Tokens that came of one sign-in, by renewal after
+//! renewal, are a family, and may be taken back together.
+//!
 //! Tokens are counted from 1; a token's number is its generation in the ledger. Secrets are compared and never shown:
 //! no answer and no `Debug` repeats one.
 
@@ -11,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::data::mix;
+use super::ledger::TokenLife;
 use super::request::MockRequest;
 use super::script::Script;
 
@@ -33,6 +37,8 @@ pub(super) struct TokenSettings {
     pub(super) scopes: Option<Vec<String>>,
     pub(super) refresh: bool,
     pub(super) refuse_refresh: bool,
+    pub(super) rotate: bool,
+    pub(super) reuse_revokes: bool,
     pub(super) error: Option<String>,
     pub(super) text: Option<String>,
 }
@@ -47,6 +53,15 @@ impl fmt::Debug for TokenSettings {
 struct Issued {
     text: String,
     at: Duration,
+    until: Duration,
+    family: usize,
+}
+
+#[derive(Clone)]
+struct RefreshToken {
+    text: String,
+    family: usize,
+    good: bool,
 }
 
 /// Issues tokens and judges them.
@@ -55,24 +70,25 @@ pub(super) struct TokenOffice {
     settings: TokenSettings,
     seed: u64,
     issued: Vec<Issued>,
-    refresh_token: Option<String>,
+    refresh_tokens: Vec<RefreshToken>,
+    n_families: usize,
     revocations: Vec<Duration>,
 }
 
 impl TokenOffice {
     pub(super) fn new(settings: TokenSettings, seed: u64, revocations: Vec<Duration>) -> Self {
-        Self { settings, seed, issued: Vec::new(), refresh_token: None, revocations }
+        Self { settings, seed, issued: Vec::new(), refresh_tokens: Vec::new(), n_families: 0, revocations }
     }
 
     /// Takes back every token issued before `now`.
     pub(super) fn revoke(&mut self, now: Duration) {
         self.revocations.push(now);
+        self.issued.iter_mut().filter(|token| token.at < now).for_each(|token| token.until = token.until.min(now));
     }
 
-    /// When a token issued now will be dead, as far as is known now.
-    pub(super) fn dies_at(&self, now: Duration) -> Duration {
-        let revoked = self.revocations.iter().copied().filter(|&at| at > now).min();
-        now.saturating_add(self.settings.life).min(revoked.unwrap_or(Duration::MAX))
+    /// The lives of the tokens, in the order of issue.
+    pub(super) fn lives(&self) -> impl Iterator<Item = TokenLife> {
+        self.issued.iter().map(|token| TokenLife { from: token.at, until: token.until })
     }
 
     pub(super) fn settings_mut(&mut self) -> &mut TokenSettings {
@@ -83,9 +99,7 @@ impl TokenOffice {
     pub(super) fn judge(&self, request: &MockRequest, now: Duration) -> Option<(u64, bool)> {
         let text = request.bearer()?;
         let index = self.issued.iter().rposition(|token| token.text == text)?;
-        let token = &self.issued[index];
-        let revoked = self.revocations.iter().any(|&at| at <= now && token.at < at);
-        Some((index as u64 + 1, !revoked && now < token.at.saturating_add(self.settings.life)))
+        Some((index as u64 + 1, now < self.issued[index].until))
     }
 
     /// Answers a token request. The second value is the generation issued.
@@ -114,26 +128,37 @@ impl TokenOffice {
         if self.settings.client.as_ref().is_some_and(|known| *known != client) {
             return Err(refused(401, "invalid_client", "client authentication failed"));
         }
-        match field("grant_type") {
-            Some("client_credentials") => {}
-            Some("refresh_token") => {
-                let given = field("refresh_token");
-                if self.settings.refuse_refresh || given.is_none() || given != self.refresh_token.as_deref() {
-                    return Err(refused(400, "invalid_grant", "the refresh token is not valid"));
-                }
-            }
+        let renews = match field("grant_type") {
+            Some("client_credentials") => None,
+            Some("refresh_token") => match self.redeem(field("refresh_token").unwrap_or_default(), now) {
+                Some(shown) => Some(shown),
+                None => return Err(refused(400, "invalid_grant", "the refresh token is not valid")),
+            },
             _ => return Err(refused(400, "unsupported_grant_type", "client_credentials or refresh_token")),
-        }
+        };
         let asked = field("scope").unwrap_or_default();
         if let Some(known) = &self.settings.scopes
             && asked.split(' ').any(|scope| !scope.is_empty() && !known.iter().any(|k| k == scope))
         {
             return Err(refused(400, "invalid_scope", "a scope that this client may not have"));
         }
-        Ok(self.issue(asked, now))
+        Ok(self.issue(asked, renews, now))
     }
 
-    fn issue(&mut self, scope: &str, now: Duration) -> (Script, u64) {
+    /// Which refresh token that is, if it is still good. Showing one that is not may have consequences.
+    fn redeem(&mut self, text: &str, now: Duration) -> Option<usize> {
+        let shown = self.refresh_tokens.iter().position(|token| token.text == text)?;
+        let RefreshToken { family, good, .. } = self.refresh_tokens[shown];
+        if !good && self.settings.reuse_revokes {
+            self.refresh_tokens.iter_mut().filter(|token| token.family == family).for_each(|token| token.good = false);
+            let family = self.issued.iter_mut().filter(|token| token.family == family);
+            family.for_each(|token| token.until = token.until.min(now));
+        }
+        (good && !self.settings.refuse_refresh).then_some(shown)
+    }
+
+    /// Issues a token for a sign-in, or for the refresh token that was shown.
+    fn issue(&mut self, scope: &str, renews: Option<usize>, now: Duration) -> (Script, u64) {
         let generation = self.issued.len() as u64 + 1;
         let draw = |salt: u64| mix(self.seed ^ mix(generation) ^ salt);
         let text = self.settings.text.clone().unwrap_or_else(|| format!("mock-access-{generation}-{:016x}", draw(1)));
@@ -148,12 +173,17 @@ impl TokenOffice {
         if !scope.is_empty() {
             answer["scope"] = json!(scope);
         }
-        if self.settings.refresh {
+        let family = renews.map_or(self.n_families, |shown| self.refresh_tokens[shown].family);
+        self.n_families = self.n_families.max(family + 1);
+        if self.settings.refresh && (self.settings.rotate || renews.is_none()) {
             let refresh = format!("mock-refresh-{generation}-{:016x}", draw(2));
             answer["refresh_token"] = json!(refresh);
-            self.refresh_token = Some(refresh);
+            self.refresh_tokens.push(RefreshToken { text: refresh, family, good: true });
+            renews.into_iter().for_each(|shown| self.refresh_tokens[shown].good = false);
         }
-        self.issued.push(Issued { text, at: now });
+        let revoked = self.revocations.iter().copied().filter(|&at| at > now).min();
+        let until = now.saturating_add(self.settings.life).min(revoked.unwrap_or(Duration::MAX));
+        self.issued.push(Issued { text, at: now, until, family });
         let mut script = Script::json(200, &answer);
         script.set("Cache-Control", "no-store");
         (script, generation)
@@ -206,6 +236,8 @@ mod tests {
             scopes: None,
             refresh: true,
             refuse_refresh: false,
+            rotate: true,
+            reuse_revokes: false,
             error: None,
             text: None,
         };

@@ -152,6 +152,4 @@ fn worded(error: Option<&str>) -> String {
 }
 
 #[cfg(test)]
-mod properties;
-#[cfg(test)]
 mod tests;

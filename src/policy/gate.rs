@@ -404,6 +404,4 @@ impl GatePolicy {
 }
 
 #[cfg(test)]
-mod properties;
-#[cfg(test)]
 mod tests;

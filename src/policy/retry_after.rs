@@ -16,7 +16,7 @@ pub fn retry_after(head: &AnswerHead, now_wall: Timestamp) -> Option<Duration> {
 
 /// When the answer was made, by the clock that wrote its dates as far as that is known.
 pub(super) fn answered_at(head: &AnswerHead, now_wall: Timestamp) -> Timestamp {
-    head.header("date").and_then(http_date).unwrap_or(now_wall)
+    date(head).unwrap_or(now_wall)
 }
 
 /// Clocks that are farther apart than this are worth a word.
@@ -25,19 +25,25 @@ const TELLING_SKEW: Duration = Duration::from_secs(60);
 /// How far the answer's `Date` is from this machine's clock, and whether it is ahead of it; none where that is too
 /// little to matter. Pauses and tokens don't depend on it: they run on the monotonic clock.
 pub fn skew(head: &AnswerHead, now_wall: Timestamp) -> Option<(Duration, bool)> {
-    let date = head.header("date").and_then(http_date)?;
+    let date = date(head)?;
     let (apart, is_ahead) = (date.since(now_wall).max(now_wall.since(date)), date > now_wall);
     (apart > TELLING_SKEW).then_some((apart, is_ahead))
 }
 
+fn date(head: &AnswerHead) -> Option<Timestamp> {
+    head.headers_named("date").find_map(http_date)
+}
+
 fn pause(value: &str, answered: Timestamp) -> Option<Duration> {
-    let value = value.trim();
-    let asked = match http_date(value) {
-        Some(date) => date.since(answered),
-        // Intermediaries join repeated headers with commas.
-        None => value.split(',').filter_map(|part| seconds(part.trim())).max()?,
+    // Intermediaries join repeated headers with commas, and two of the three forms of a date hold one themselves.
+    let parts: Vec<&str> = value.split(',').collect();
+    let whole = parts.iter().map(|part| (*part).to_owned());
+    let dates = parts.windows(2).map(|pair| pair.join(","));
+    let read = |text: String| {
+        let text = text.trim();
+        seconds(text).or_else(|| http_date(text).map(|date| date.since(answered)))
     };
-    (asked > Duration::ZERO).then_some(asked)
+    whole.chain(dates).filter_map(read).max().filter(|asked| *asked > Duration::ZERO)
 }
 
 /// Digits only; more than fit are the most that fit.
@@ -63,6 +69,8 @@ fn without_leap_second(text: &str) -> (String, Duration) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NOW: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
@@ -124,6 +132,9 @@ mod tests {
         fn l3_an_unreadable_date_of_the_answer_leaves_the_local_clock() {
             let head = answer(&[("date", "some day"), ("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT")]);
             assert_eq!(retry_after(&head, now_wall()), Some(Duration::from_secs(10)));
+            let twice =
+                answer(&[("date", "some day"), ("date", NOW), ("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT")]);
+            assert_eq!(retry_after(&twice, Timestamp(0)), Some(Duration::from_secs(10)));
         }
 
         #[test]
@@ -167,6 +178,24 @@ mod tests {
         }
 
         #[test]
+        fn h3_seconds_and_dates_that_were_joined_are_all_read() {
+            let table = [
+                ("5, Sun, 06 Nov 1994 08:51:37 GMT", Some(120)),
+                ("Sun, 06 Nov 1994 08:51:37 GMT, 5", Some(120)),
+                ("Sun, 06 Nov 1994 08:51:37 GMT, 500", Some(500)),
+                ("Sun, 06 Nov 1994 08:50:37 GMT, Sunday, 06-Nov-94 08:51:37 GMT", Some(120)),
+                ("Sunday, 06-Nov-94 08:51:37 GMT,5,Sun Nov  6 08:52:37 1994", Some(180)),
+                ("soon, Sun, 06 Nov 1994 08:51:37 GMT,", Some(120)),
+                ("Sun, 06 Nov 1994 08:49:36 GMT, 0", None),
+                ("Sun,, 06 Nov 1994 08:51:37 GMT", None),
+                (",,,", None),
+            ];
+            for (value, secs) in table {
+                assert_eq!(read(value), secs, "{value}");
+            }
+        }
+
+        #[test]
         fn h4_rate_limit_headers_alone_ask_for_no_pause() {
             let head = answer(&[("ratelimit-reset", "30"), ("x-ratelimit-reset", "30")]);
             assert_eq!(retry_after(&head, now_wall()), None);
@@ -190,6 +219,43 @@ mod tests {
                 let head = answer(&[("date", date), ("retry-after", value)]);
                 assert_eq!(retry_after(&head, Timestamp(0)).map(|p| p.as_secs()), secs, "{value}");
             }
+        }
+    }
+
+    fn value() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            prop::sample::select(vec![
+                ",", " ", "-", ":60 ", "Sun", "Sunday", "Nov", "06", "1994", "08:49:60", "GMT", NOW, "00", "١",
+            ])
+            .prop_map(str::to_owned),
+            any::<u64>().prop_map(|n| n.to_string()),
+            any::<char>().prop_map(String::from),
+        ];
+        prop_oneof![any::<String>(), prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())]
+    }
+
+    proptest! {
+        #[test]
+        fn h3_no_header_makes_a_panic_or_a_pause_of_nothing(
+            date in value(), values in prop::collection::vec(value(), 0..4), now in any::<i64>(),
+        ) {
+            let mut head = answer(&[("date", &date)]);
+            head.headers.extend(values.into_iter().map(|value| ("retry-after".to_owned(), value)));
+            prop_assert!(retry_after(&head, Timestamp(now)).is_none_or(|pause| !pause.is_zero()));
+            skew(&head, Timestamp(now));
+        }
+
+        #[test]
+        fn h3_what_is_joined_asks_for_no_less_than_its_parts(
+            waits in prop::collection::vec((any::<bool>(), 1..1_000_000_u32), 1..5),
+        ) {
+            let at = |secs: &u32| httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 + u64::from(*secs)));
+            let values: Vec<String> =
+                waits.iter().map(|(dated, secs)| if *dated { at(secs) } else { secs.to_string() }).collect();
+            let longest = waits.iter().map(|(_, secs)| u64::from(*secs)).max();
+            prop_assert_eq!(read(&values.join(", ")), longest);
+            let lines: Vec<(&str, &str)> = values.iter().map(|value| ("retry-after", value.as_str())).collect();
+            prop_assert_eq!(retry_after(&answer(&lines), now_wall()).map(|pause| pause.as_secs()), longest);
         }
     }
 }

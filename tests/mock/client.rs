@@ -25,6 +25,8 @@ pub(crate) enum Ended {
 pub(crate) struct Answer {
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
+    /// Bytes that came, framing and all.
+    pub(crate) n_raw: usize,
     pub(crate) whole: bool,
     pub(crate) ended: Ended,
 }
@@ -111,7 +113,7 @@ impl Client {
         let mut bytes = Vec::new();
         let mut ended = Ended::Open;
         if self.stream.write_all(request.as_bytes()).is_err() {
-            return Answer { head: String::new(), body: bytes, whole: false, ended: Ended::Closed };
+            return Answer { head: String::new(), body: bytes, n_raw: 0, whole: false, ended: Ended::Closed };
         }
         let mut piece = vec![0; 64 * 1024];
         while ended == Ended::Open && !complete(&bytes) {
@@ -127,6 +129,7 @@ impl Client {
         Answer {
             head: String::from_utf8_lossy(head).into_owned(),
             body: if chunked { unchunked(raw).0 } else { raw.to_vec() },
+            n_raw: bytes.len(),
             whole: complete(&bytes),
             ended,
         }

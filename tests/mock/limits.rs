@@ -3,7 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use cxtract::mock::{MockReport, MockRequest, MockTenant, RateLimitHeaders, Refused, Tenant};
+use cxtract::mock::{
+    Fault, FaultRule, Matcher, MockReport, MockRequest, MockTenant, Outage, OutageKind, RateLimitHeaders, Refused,
+    Tenant,
+};
 
 use crate::client::Client;
 
@@ -59,6 +62,19 @@ fn what_is_left_is_told_in_the_form_asked_for() {
     assert_eq!(told(RateLimitHeaders::Separate, separate), ["10", "9", "1"]);
     assert_eq!(told(RateLimitHeaders::None, separate), ["", "", ""]);
     assert_eq!(told(RateLimitHeaders::Prefixed, separate), ["", "", ""]);
+}
+
+#[test]
+fn a_call_into_an_outage_is_seen_if_the_client_was_told_to_wait_before() {
+    let (from, to) = (Duration::from_secs(2), Duration::from_secs(4));
+    for kind in [OutageKind::Unavailable, OutageKind::Reset] {
+        let told = FaultRule::new(Matcher::any().first(1), Fault::told_to_wait(429, 3));
+        let mut tenant = MockTenant::builder().fault(told).outage(Outage { from, to, kind }).build();
+        assert_eq!(ask(&mut tenant, 0).status, 429);
+        assert_eq!([2500, 3500].map(|ms| ask(&mut tenant, ms).status), [503, 503]);
+        let seen: Vec<bool> = tenant.ledger().iter().map(|entry| entry.told_to_wait).collect();
+        assert_eq!(seen, [false, true, false]);
+    }
 }
 
 /// Drops a tenant that has told to wait, after another call `later`.

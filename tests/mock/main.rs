@@ -9,3 +9,5 @@ mod faults;
 mod limits;
 mod protocol;
 mod simulated;
+mod tokens;
+mod wire;

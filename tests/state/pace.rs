@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cxtract::model::{BootId, MachineClock, TenantName, Ticks, Timestamp, WallClock};
 use cxtract::policy::gate::TURN_LIFE;
-use cxtract::state::{SqliteStore, Store, StoreError, Turn, TurnAsked};
+use cxtract::state::{SqliteStore, Store, StoreError, TenantWait, Turn, TurnAsked};
 
 use super::processes::{CHILD, say, start, words};
 use super::support::{PACE, Place, acme, complain, fill, still, subjects, view, wait};
@@ -145,6 +145,22 @@ fn x6_a_shorter_wait_told_to_another_process_shortens_nothing() {
         complain(&*subject.store(), wait(2_000, 5)).unwrap();
         assert!(matches!(turn(&*subject.store(), 1, 900 * SECOND, 0), Turn::ToldToWait(_)), "{}", subject.name);
         assert!(matches!(turn(&*subject.store(), 1, 901 * SECOND, 0), Turn::Given(_)));
+    }
+}
+
+#[test]
+fn h1_a_wait_is_told_with_the_status_it_was_asked_with_to_other_processes_and_after_a_restart() {
+    for subject in subjects() {
+        let unavailable = TenantWait { status: 503, ..wait(1_000, 900) };
+        complain(&*subject.store(), unavailable).unwrap();
+        complain(&*subject.store(), wait(2_000, 5)).unwrap();
+        let status = |boot, ticks| match turn(&*subject.store(), boot, ticks, 2_000) {
+            Turn::ToldToWait(wait) => wait.status,
+            other => panic!("{}: {other:?}", subject.name),
+        };
+        assert_eq!(status(1, 2 * SECOND), 503);
+        assert_eq!(status(2, 60 * SECOND), 503, "after another start of the machine");
+        assert_eq!(subject.store().tenant_wait(&acme()).unwrap().unwrap().status, 503);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The breaker by itself, one rule after the other.
 
+mod properties;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -111,7 +111,8 @@ impl System {
         let Some((outcome, generation)) = self.to_breaker.pop_front() else { return };
         let before = self.breaker.position().clone();
         let is_present = generation == self.breaker.generation();
-        let moved = is_present && self.breaker.saw(self.now, outcome, Some("status 500"), generation);
+        let moved = self.breaker.saw(self.now, outcome, Some("status 500"), generation);
+        assert!(is_present || !moved, "a late result moved the breaker");
         if is_present && matches!(before, Position::HalfOpen { .. }) {
             assert!(moved, "the result of a probe was lost");
             let closed = self.breaker.position() == &Position::Closed;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::super::*;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -24,6 +24,7 @@ fn settings(requests_per_second: f64, burst: u32, max_in_flight: usize) -> GateS
 /// A gate whose calls are over at once, and what went out.
 struct World {
     gate: GatePolicy,
+    ceiling: f64,
     now: Instant,
     n_tickets: u64,
     sent: Vec<Instant>,
@@ -38,7 +39,8 @@ impl World {
     fn new(settings: GateSettings, latency: Duration) -> Self {
         let now = Instant::now();
         let gate = GatePolicy::new(settings, now);
-        Self { gate, now, n_tickets: 0, sent: Vec::new(), pauses: Vec::new(), latency, out: Vec::new() }
+        let ceiling = settings.pace.requests_per_second;
+        Self { gate, ceiling, now, n_tickets: 0, sent: Vec::new(), pauses: Vec::new(), latency, out: Vec::new() }
     }
 
     fn ask(&mut self, lane: Lane, n: usize) {
@@ -70,6 +72,7 @@ impl World {
         assert!(broken.is_none(), "a call inside a pause");
         self.sent.push(now);
         let pace = self.gate.pace(now);
+        assert!(pace > 0.0 && pace <= self.ceiling, "a pace of {pace}");
         let window = if pace < 1.0 { Duration::from_secs_f64(1.0 / pace) } else { SECOND };
         let n = self.sent.iter().rev().take_while(|at| now - **at < window).count();
         assert!(n <= (pace + 1e-6).max(1.0) as usize, "{n} calls in {window:?} at a pace of {pace}");
@@ -108,7 +111,8 @@ impl World {
     fn heard(&mut self, left: Duration) {
         self.gate.go_on_waiting(self.now, 503, left, left);
         // By another clock the same pause may end a little later; its turn then waits for that in the store.
-        if self.pauses.iter().all(|(_, until)| *until + SAME_PAUSE < self.now + left) {
+        let known_until = self.pauses.iter().map(|(_, until)| *until).max().unwrap_or(self.now);
+        if known_until + SAME_PAUSE < self.now + left {
             self.pauses.push((self.now, self.now + left));
         }
         self.check_hold();
@@ -127,6 +131,8 @@ enum Event {
     Pass(u64, u64),
     Told(u64, Option<u64>, f64),
     Heard(u64),
+    Most(f64, u64),
+    Jitter(u64),
     Careful,
 }
 
@@ -138,6 +144,8 @@ fn events(longest_wait: u64) -> impl Strategy<Value = Vec<Event>> {
         2 => (0..2000_u64, prop::option::of(0..longest_wait), 0.0..=1.0_f64)
             .prop_map(|(ago, wait, random)| Event::Told(ago, wait, random)),
         1 => (0..longest_wait).prop_map(Event::Heard),
+        1 => (prop_oneof![Just(0.0), 0.0..50.0_f64], 0..20_000_u64).prop_map(|(most, ms)| Event::Most(most, ms)),
+        1 => (0..200_u64).prop_map(Event::Jitter),
         1 => Just(Event::Careful),
     ];
     prop::collection::vec(event, 1..60)
@@ -152,9 +160,21 @@ fn run(world: &mut World, events: Vec<Event>) {
                 world.told(Duration::from_millis(ago), wait.map(Duration::from_millis), random);
             }
             Event::Heard(left) => world.heard(Duration::from_millis(left)),
+            Event::Most(most, holds) => world.gate.told_most(world.now, most, Duration::from_millis(holds)),
+            Event::Jitter(ms) => world.gate.set_jitter(Duration::from_millis(ms)),
             Event::Careful => world.gate.start_carefully(world.now),
         }
     }
+}
+
+#[test]
+#[ignore = "a complaint cuts to a twentieth of the capped pace, which is less than the least there is"]
+fn h4_a_complaint_while_answers_tell_of_a_low_quota_leaves_the_least_pace_there_is() {
+    let mut world = World::new(settings(10.0, 5, 8), MS);
+    world.gate.told_most(world.now, 0.0, 60 * SECOND);
+    world.pump();
+    world.told(Duration::ZERO, None, 0.0);
+    assert!(world.gate.pace(world.now) >= 0.5, "{}", world.gate.pace(world.now));
 }
 
 fn rate() -> impl Strategy<Value = f64> {
@@ -175,6 +195,7 @@ proptest! {
         world.now += pause.unwrap_or_default();
         prop_assert!(world.gate.held(world.now).is_none());
         world.now += 220 * SECOND;
+        world.pump();
         prop_assert!((world.gate.pace(world.now) - rate).abs() < 1e-6, "{}", world.gate.pace(world.now));
     }
 
@@ -200,7 +221,7 @@ proptest! {
 
     #[test]
     fn nobody_is_passed_over_for_long_whoever_else_asks(
-        rounds in prop::collection::vec(prop::collection::vec((any::<bool>(), 0..6_u64), 0..6), 1..120),
+        rounds in prop::collection::vec(prop::option::of((any::<bool>(), 0..6_u64)), 1..120),
         watched_lane in any::<bool>(), watched in 0..6_u64, behind in 0..4_u64,
     ) {
         // Calls are let out one at a time while others keep asking in any way they like; one of them is watched.
@@ -226,9 +247,8 @@ proptest! {
         let ticket = ask(&mut gate, &mut whose, watched_lane, watched);
         let mut n_served = 0;
         let mut is_served = false;
-        // Each round serves one call, or the line would only grow.
-        for round in rounds.iter().cycle().take(600) {
-            for (control, who) in round.iter().take(1) {
+        for another in rounds.iter().cycle().take(600) {
+            if let Some((control, who)) = another {
                 ask(&mut gate, &mut whose, *control, *who);
             }
             now += SECOND;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use self::system::{Settings, System, Tenant};
-use super::{BreakerSettings, MAX_FACTOR, Position};
 use crate::model::Outcome;
+use crate::policy::breaker::{BreakerSettings, MAX_FACTOR, Position};
 use crate::policy::gate::{GateSettings, Lane, PaceSettings};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ fn settings() -> impl Strategy<Value = Settings> {
                 pace: PaceSettings { requests_per_second: 5.0, burst: 5, adaptive: true, jitter: Duration::ZERO },
                 max_in_flight: in_flight,
                 max_wait: Duration::from_secs(1800),
-                probe_deadline: 20 * SECOND,
+                probe_deadline: 90 * SECOND,
             },
         },
     )
