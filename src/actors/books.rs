@@ -206,10 +206,12 @@ impl Books {
         self.running.iter_mut().find(|running| running.report.name == *report)
     }
 
-    /// What is left of the pause that a tenant has asked for.
-    pub fn asked_wait(&self, tenant: &TenantName) -> Option<Duration> {
+    /// The pause that a tenant has asked for: with which status code, and what is left of it.
+    pub fn asked_wait(&self, tenant: &TenantName) -> Option<(u16, Duration)> {
         match self.held.get(tenant) {
-            Some((WaitReason::ToldToWait(_), until)) => Some(until.saturating_duration_since(Instant::now())),
+            Some((WaitReason::ToldToWait(status), until)) => {
+                Some((*status, until.saturating_duration_since(Instant::now())))
+            }
             _ => None,
         }
     }

@@ -32,8 +32,8 @@ mod shared;
 /// A wish for a token that was lost with a dead stage is repeated after so long.
 const TOKEN_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a pause was asked for with, as far as that is not known.
-const TOO_MANY_REQUESTS: u16 = 429;
+/// After a failure nothing goes out for so long: the breaker may open because of it, and is told only now.
+const BREAKER_HEARS: Duration = Duration::from_millis(2);
 
 /// Timers are set no farther ahead than this, and set again.
 const LONGEST_TIMER: Duration = Duration::from_secs(3600);
@@ -60,8 +60,8 @@ pub struct GateParts {
     pub store: StoreHandle,
     /// Randomness.
     pub seed: u64,
-    /// What is left of a pause that the tenant asked an earlier gate for.
-    pub stored_wait: Option<Duration>,
+    /// A pause that the tenant asked an earlier gate for: with which status code, and what is left of it.
+    pub stored_wait: Option<(u16, Duration)>,
     /// Whether calls may have gone out in the last second that this gate knows nothing of.
     pub careful_start: bool,
     /// What it counts.
@@ -126,8 +126,7 @@ impl GateActor {
             policy.start_carefully(now);
         }
         let asked = parts.lines.permits.pause.left(now);
-        let status = asked.map_or(TOO_MANY_REQUESTS, |(status, _)| status);
-        if let Some(left) = parts.stored_wait.into_iter().chain(asked.map(|(_, left)| left)).max() {
+        if let Some((status, left)) = parts.stored_wait.into_iter().chain(asked).max_by_key(|(_, left)| *left) {
             policy.go_on_waiting(now, status, left, left);
         }
         Self {
@@ -365,6 +364,9 @@ impl Handler<CallEnded> for GateActor {
         }
         if ended.call != CallKind::Token && ended.outcome != Outcome::Local {
             let CallEnded { outcome, error, breaker, .. } = ended;
+            if outcome.counts_against_tenant() {
+                self.policy.no_turn_before(Instant::now() + BREAKER_HEARS);
+            }
             self.parts.lines.outcome.tell(OutcomeSeen { outcome, error, generation: breaker });
         }
         self.pump(ctx);

@@ -135,7 +135,7 @@ impl TenantStage {
 
     /// Starts a stage anew; false if that was done too often. `wait` is what is left of a pause that the tenant asked
     /// the dead gate for.
-    pub fn rebuild(&self, which: &Stage, parts: &TenantParts, wait: Option<Duration>) -> bool {
+    pub fn rebuild(&self, which: &Stage, parts: &TenantParts, wait: Option<(u16, Duration)>) -> bool {
         let mut n_rebuilt = self.n_rebuilt.lock();
         *n_rebuilt += 1;
         if *n_rebuilt > MAX_REBUILDS {
@@ -184,7 +184,7 @@ impl TenantStage {
         Some(Box::new(present.notice(self.died.clone(), stage)))
     }
 
-    fn start_gate(&self, is_rebuild: bool, stored_wait: Option<Duration>) {
+    fn start_gate(&self, is_rebuild: bool, stored_wait: Option<(u16, Duration)>) {
         let config = &self.link.config;
         let parts = GateParts {
             tenant: config.name.clone(),
@@ -194,6 +194,7 @@ impl TenantStage {
                     burst: config.rate.burst,
                     adaptive: config.rate.adaptive,
                     jitter: Duration::ZERO,
+                    told_most: None,
                 },
                 max_in_flight: config.max_in_flight.get(),
                 max_wait: config.max_wait_for_tenant,

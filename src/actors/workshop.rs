@@ -301,7 +301,7 @@ impl Workshop {
     ///
     /// # Errors
     /// If that was done too often; with the tenant whose reports fail of it. Later ones find new stages.
-    pub fn rebuild(&self, stage: &Stage, wait: Option<Duration>) -> Result<(), TenantName> {
+    pub fn rebuild(&self, stage: &Stage, wait: Option<(u16, Duration)>) -> Result<(), TenantName> {
         match stage {
             Stage::Fetcher(nth) => self.start_fetcher(*nth),
             Stage::Gate(tenant) | Stage::Breaker(tenant) | Stage::Auth(tenant) => {

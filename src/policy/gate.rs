@@ -195,7 +195,7 @@ impl GatePolicy {
 
     /// There is no turn to be had before then.
     pub fn no_turn_before(&mut self, then: Instant) {
-        self.no_turn_before = Some(then);
+        self.no_turn_before = self.no_turn_before.max(Some(then));
     }
 
     /// Somebody waits in that lane with that ticket. Numbers are never used twice.
@@ -299,12 +299,8 @@ impl GatePolicy {
 
     /// What the pace is bound by at present.
     pub fn pace_settings(&self, now: Instant) -> PaceSettings {
-        let configured = self.settings.pace;
-        let told = self.told_most.filter(|(_, until)| configured.adaptive && *until > now);
-        let least = configured.least();
-        let requests_per_second = told
-            .map_or(configured.requests_per_second, |(most, _)| most.max(least).min(configured.requests_per_second));
-        PaceSettings { requests_per_second, jitter: self.jitter, ..configured }
+        let told_most = self.told_most.filter(|(_, until)| *until > now).map(|(most, _)| most);
+        PaceSettings { jitter: self.jitter, told_most, ..self.settings.pace }
     }
 
     /// The call with that ticket is over.
@@ -353,7 +349,7 @@ impl GatePolicy {
 
     /// Calls a second at present.
     pub fn pace(&self, now: Instant) -> f64 {
-        self.pace.at(now)
+        self.pace.at(&self.pace_settings(now), now)
     }
 
     fn refuse(&mut self, now: Instant) -> Option<Decision> {

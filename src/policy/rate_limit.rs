@@ -18,6 +18,10 @@ const TELLING: Duration = Duration::from_secs(2);
 /// Policies stand on every answer; one that no answer has named for so long is no longer taken to hold.
 const POLICY_HOLDS: Duration = Duration::from_secs(60);
 
+/// What is left of a quota for longer than this is spent as it is needed, and more slowly only as it runs out: spread
+/// over a day, even a large one would leave no pace to speak of.
+const AHEAD: Duration = Duration::from_secs(60);
+
 /// No quota runs longer than a month; what claims to is in some other unit.
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
 
@@ -68,7 +72,7 @@ pub fn rate_limit(head: &AnswerHead, now_wall: Timestamp) -> Option<RateHint> {
             left.extend(pairs.filter_map(|(n, reset)| calls_left(n, reset, answered)));
         }
     }
-    let strictness = |(n, time): &(u64, Duration)| (*time < TELLING, *n as f64 / time.as_secs_f64());
+    let strictness = |(n, time): &(u64, Duration)| (*time < TELLING, spread(*n, *time));
     let remaining = left.into_iter().min_by(|a, b| {
         let (a, b) = (strictness(a), strictness(b));
         a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
@@ -84,8 +88,13 @@ pub fn cap(hint: &RateHint) -> Option<(f64, Duration)> {
     let by_policy = hint.ceiling.filter(|ceiling| ceiling.is_finite() && *ceiling >= 0.0);
     let by_policy = by_policy.map(|ceiling| (ceiling, POLICY_HOLDS));
     let by_state = hint.remaining.filter(|(_, time)| (TELLING..=LONGEST).contains(time));
-    let by_state = by_state.map(|(n, time)| (n as f64 / time.as_secs_f64(), time));
+    let by_state = by_state.map(|(n, time)| (spread(n, time), time));
     by_policy.into_iter().chain(by_state).min_by(|a, b| a.0.total_cmp(&b.0))
+}
+
+/// Calls a second that use up what is left, or a minute's worth of it at once.
+fn spread(n: u64, time: Duration) -> f64 {
+    n as f64 / time.min(AHEAD).as_secs_f64()
 }
 
 /// A header that stands on several lines is one list.
@@ -98,12 +107,12 @@ fn counts_calls(policy: &Item<'_>) -> bool {
     policy.param("qu").is_none_or(|unit| unit.trim_matches('"').eq_ignore_ascii_case("requests"))
 }
 
-/// A quota stands in a parameter, and in older drafts in the place of the name. Without its window, or if it is 0 (some
-/// mean "no limit" by that), it tells no pace.
+/// A quota stands in a parameter, and in older drafts in the place of the name. Without its window, over a long one, or
+/// if it is 0 (some mean "no limit" by that), it tells no pace.
 fn per_second(policy: &Item<'_>) -> Option<f64> {
     let quota = digits(policy.param("q").unwrap_or(policy.name))?;
     let window = seconds(policy.param("w")?)?;
-    (quota > 0).then(|| quota as f64 / window.as_secs_f64())
+    (quota > 0 && window <= AHEAD).then(|| quota as f64 / window.as_secs_f64())
 }
 
 fn calls_left(n: &str, reset: &str, answered: Timestamp) -> Option<(u64, Duration)> {

@@ -109,7 +109,7 @@ pub(crate) fn wait(received_at: i64, seconds: u64) -> TenantWait {
 
 /// How fast the tenant may be called.
 pub(crate) const PACE: PaceSettings =
-    PaceSettings { requests_per_second: 20.0, burst: 5, adaptive: true, jitter: Duration::ZERO };
+    PaceSettings { requests_per_second: 20.0, burst: 5, adaptive: true, jitter: Duration::ZERO, told_most: None };
 
 /// The tenant asks for a wait.
 pub(crate) fn complain(store: &dyn Store, wait: TenantWait) -> Result<(), StoreError> {

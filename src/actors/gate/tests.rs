@@ -71,7 +71,13 @@ struct Scene {
 
 fn settings() -> GateSettings {
     GateSettings {
-        pace: PaceSettings { requests_per_second: 10.0, burst: 5, adaptive: true, jitter: Duration::ZERO },
+        pace: PaceSettings {
+            requests_per_second: 10.0,
+            burst: 5,
+            adaptive: true,
+            jitter: Duration::ZERO,
+            told_most: None,
+        },
         max_in_flight: 4,
         max_wait: Duration::from_secs(1800),
         probe_deadline: Duration::from_secs(90),
@@ -237,7 +243,7 @@ fn h3_a_pause_longer_than_allowed_parks_and_names_its_end() {
 fn a_stored_pause_is_honoured_after_a_restart() {
     paused(async {
         let scene = Scene::with(|parts| {
-            parts.stored_wait = Some(30 * SECOND);
+            parts.stored_wait = Some((503, 30 * SECOND));
             parts.careful_start = true;
         });
         let scene = scene.await;
@@ -257,7 +263,7 @@ fn a_pause_that_a_dead_gate_never_heard_of_is_honoured_by_the_next_one() {
         permit.told_to_wait(429, None);
         let scene = Scene::with(|parts| {
             parts.lines.permits.pause = lines.pause.clone();
-            parts.stored_wait = Some(20 * SECOND);
+            parts.stored_wait = Some((429, 20 * SECOND));
         })
         .await;
         assert!(matches!(&scene.held.heard()[0].1.wait, Some((WaitReason::ToldToWait(503), _))));

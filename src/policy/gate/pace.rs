@@ -53,6 +53,8 @@ pub struct PaceSettings {
     pub adaptive: bool,
     /// How unevenly the network carries calls, as far as it is known: two may arrive closer together by so much.
     pub jitter: Duration,
+    /// What the tenant's answers say it allows at most, a second.
+    pub told_most: Option<f64>,
 }
 
 /// What a tenant's complaints have left of its pace.
@@ -113,9 +115,11 @@ impl PaceRecord {
     /// Calls a second at present.
     pub fn at(&self, settings: &PaceSettings, now: Ticks) -> f64 {
         let ceiling = settings.requests_per_second;
-        let Some(cut) = self.cut.filter(|_| settings.adaptive) else { return ceiling };
+        let told = settings.told_most.filter(|_| settings.adaptive);
+        let bound = told.map_or(ceiling, |most| most.max(settings.least()).min(ceiling));
+        let Some(cut) = self.cut.filter(|_| settings.adaptive) else { return bound };
         let steps = now.since(cut.grows_from).as_secs() / GROWTH_EVERY.as_secs();
-        (cut.to + steps as f64 * GROWTH * ceiling).min(ceiling)
+        (cut.to + steps as f64 * GROWTH * ceiling).min(bound)
     }
 
     /// The place of the call that must be a window ago before another one may go out; none if there are not so many.
@@ -189,7 +193,7 @@ impl PaceRecord {
 
 impl PaceSettings {
     /// The pace never falls below this.
-    pub(super) fn least(&self) -> f64 {
+    fn least(&self) -> f64 {
         GROWTH * self.requests_per_second
     }
 
@@ -250,8 +254,9 @@ impl Pace {
         self.record.exhaust(&self.settings, self.ticks(now));
     }
 
-    pub(super) fn at(&self, now: Instant) -> f64 {
-        self.record.at(&self.settings, self.ticks(now))
+    /// Calls a second at present, under these limits.
+    pub(super) fn at(&self, settings: &PaceSettings, now: Instant) -> f64 {
+        self.record.at(settings, self.ticks(now))
     }
 
     /// The first moment, from `now` on, at which a call may go out.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 const SETTINGS: GateSettings = GateSettings {
-    pace: PaceSettings { requests_per_second: 10.0, burst: 5, adaptive: true, jitter: Duration::ZERO },
+    pace: PaceSettings { requests_per_second: 10.0, burst: 5, adaptive: true, jitter: Duration::ZERO, told_most: None },
     max_in_flight: 4,
     max_wait: Duration::from_secs(1800),
     probe_deadline: Duration::from_secs(90),
@@ -247,7 +247,7 @@ fn what_the_tenants_answers_say_of_its_quotas_lowers_the_pace_never_raises_it_an
     let rate_of = |told: f64| {
         let mut world = World::new(SETTINGS);
         world.gate.told_most(world.now, told, 60 * SECOND);
-        world.gate.pace_settings(world.now).requests_per_second
+        world.gate.pace(world.now)
     };
     assert_eq!([2.0, 1000.0, 0.0, f64::INFINITY].map(rate_of), [2.0, 10.0, 0.5, 10.0]);
 }
@@ -257,7 +257,7 @@ fn quotas_that_answers_tell_of_are_nothing_to_a_pace_that_is_not_to_learn() {
     let pace = PaceSettings { adaptive: false, ..SETTINGS.pace };
     let mut world = World::new(GateSettings { pace, ..SETTINGS });
     world.gate.told_most(world.now, 2.0, 60 * SECOND);
-    assert_eq!(world.gate.pace_settings(world.now).requests_per_second, 10.0);
+    assert_eq!(world.gate.pace(world.now), 10.0);
 }
 
 #[test]

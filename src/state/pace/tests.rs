@@ -8,7 +8,8 @@ use crate::model::BootId;
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
-const PACE: PaceSettings = PaceSettings { requests_per_second: 20.0, burst: 5, adaptive: true, jitter: Duration::ZERO };
+const PACE: PaceSettings =
+    PaceSettings { requests_per_second: 20.0, burst: 5, adaptive: true, jitter: Duration::ZERO, told_most: None };
 
 fn moment(boot: u128, ticks: Duration, wall_ms: i64) -> Moment {
     Moment { wall: Timestamp(wall_ms), ticks: Ticks(0).plus(ticks), boot: (boot > 0).then_some(BootId(boot)) }
@@ -85,7 +86,8 @@ fn a_record_of_another_start_of_the_machine_starts_anew_with_a_window_in_hand() 
 #[test]
 fn a_place_that_was_lost_counts_as_a_call_just_made() {
     let (mut kept, mut log) = (Kept::default(), PaceLog::default());
-    let pace = PaceSettings { requests_per_second: 2.0, burst: 2, adaptive: true, jitter: Duration::ZERO };
+    let pace =
+        PaceSettings { requests_per_second: 2.0, burst: 2, adaptive: true, jitter: Duration::ZERO, told_most: None };
     for _ in 0..2 {
         assert!(matches!(kept.take_turn(&asked(pace), &moment(7, DAY, 0), &mut log), Ok(Turn::Given(_))));
     }
@@ -147,7 +149,7 @@ proptest! {
         burst in 1..12_u32,
         steps in prop::collection::vec((0..3000_u64, prop::option::weighted(0.02, prop::option::of(1..90_u32))), 50..400),
     ) {
-        let pace = PaceSettings { requests_per_second: rate, burst, adaptive: true, jitter: Duration::ZERO };
+        let pace = PaceSettings { requests_per_second: rate, burst, adaptive: true, jitter: Duration::ZERO, told_most: None };
         let (kept, log) = (Kept::default(), PaceLog::default());
         let mut all = Processes { kept, log, now: Ticks(0), wake: vec![Ticks(0); n], sent: Vec::new(), waits: Vec::new() };
         let ahead = Duration::from_millis(ahead);

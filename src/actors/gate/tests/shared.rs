@@ -196,11 +196,11 @@ fn l1_a_pause_that_a_dead_gate_was_told_of_gets_into_the_store() {
             parts.store = store;
             parts.ticks = machine.ticks.clone();
             parts.clock = machine.wall.clone();
-            parts.stored_wait = Some(30 * SECOND);
+            parts.stored_wait = Some((503, 30 * SECOND));
         })
         .await;
         let wait = machine.stored_wait().unwrap();
-        assert_eq!((wait.status, wait.pause, wait.received.boot), (429, 30 * SECOND, Some(BootId(1))));
+        assert_eq!((wait.status, wait.pause, wait.received.boot), (503, 30 * SECOND, Some(BootId(1))));
     });
 }
 
@@ -326,8 +326,13 @@ async fn a_store_on_its_own_thread_lets_more_than_a_thousand_calls_a_second_pass
             let scene = Scene::with(|parts| {
                 parts.store = store;
                 parts.ticks = ticks;
-                parts.settings.pace =
-                    PaceSettings { requests_per_second: 1e5, burst: 10_000, adaptive: true, jitter: Duration::ZERO };
+                parts.settings.pace = PaceSettings {
+                    requests_per_second: 1e5,
+                    burst: 10_000,
+                    adaptive: true,
+                    jitter: Duration::ZERO,
+                    told_most: None,
+                };
             })
             .await;
             for _ in 0..2000 {

@@ -26,7 +26,13 @@ fn settings() -> impl Strategy<Value = Settings> {
                 max_failed_probes: failed,
             },
             gate: GateSettings {
-                pace: PaceSettings { requests_per_second: 5.0, burst: 5, adaptive: true, jitter: Duration::ZERO },
+                pace: PaceSettings {
+                    requests_per_second: 5.0,
+                    burst: 5,
+                    adaptive: true,
+                    jitter: Duration::ZERO,
+                    told_most: None,
+                },
                 max_in_flight: in_flight,
                 max_wait: Duration::from_secs(1800),
                 probe_deadline: 90 * SECOND,

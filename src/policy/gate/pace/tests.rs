@@ -1,7 +1,7 @@
 use super::*;
 
 fn pace(requests_per_second: f64, burst: u32, adaptive: bool, now: Instant) -> Pace {
-    Pace::new(PaceSettings { requests_per_second, burst, adaptive, jitter: Duration::ZERO }, now)
+    Pace::new(PaceSettings { requests_per_second, burst, adaptive, jitter: Duration::ZERO, told_most: None }, now)
 }
 
 /// The moments at which a caller that always has something to send may send it, in milliseconds.
@@ -44,9 +44,9 @@ fn a_complaint_cuts_the_pace_to_seven_tenths_once_per_wait() {
     for ms in [0, 10, 5000, 59_999] {
         paced.complained(now + Duration::from_millis(ms), until);
     }
-    assert!((paced.at(until) - 7.0).abs() < 1e-6);
+    assert!((paced.at(&paced.settings, until) - 7.0).abs() < 1e-6);
     paced.complained(until, until + SECOND);
-    assert!((paced.at(until) - 4.9).abs() < 1e-6);
+    assert!((paced.at(&paced.settings, until) - 4.9).abs() < 1e-6);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn h4_complaints_without_a_wait_that_come_together_cut_once() {
     for _ in 0..8 {
         paced.complained(now, now);
     }
-    assert!((paced.at(now) - 7.0).abs() < 1e-6);
+    assert!((paced.at(&paced.settings, now) - 7.0).abs() < 1e-6);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn the_pace_grows_by_a_twentieth_of_the_ceiling_every_ten_quiet_seconds() {
     let mut paced = pace(10.0, 5, true, now);
     paced.complained(now, now);
     for (secs, due) in [(9, 7.0), (10, 7.5), (19, 7.5), (20, 8.0), (59, 9.5), (60, 10.0), (6000, 10.0)] {
-        assert!((paced.at(now + Duration::from_secs(secs)) - due).abs() < 1e-6, "{secs}");
+        assert!((paced.at(&paced.settings, now + Duration::from_secs(secs)) - due).abs() < 1e-6, "{secs}");
     }
 }
 
@@ -79,8 +79,8 @@ fn the_pace_never_falls_to_nothing_and_stays_put_where_it_is_not_adaptive() {
         fixed.complained(now + SECOND * n, now + SECOND * n);
     }
     let later = now + SECOND * 49;
-    assert!((paced.at(later) - 0.5).abs() < 1e-6);
-    assert!((fixed.at(later) - 10.0).abs() < 1e-6);
+    assert!((paced.at(&paced.settings, later) - 0.5).abs() < 1e-6);
+    assert!((fixed.at(&fixed.settings, later) - 10.0).abs() < 1e-6);
 }
 
 #[test]
@@ -88,7 +88,8 @@ fn the_log_looks_back_farther_where_the_network_is_uneven_and_after_a_complaint(
     let now = Instant::now();
     let eleventh = |jitter: u64, complains: bool, adaptive: bool| {
         let jitter = Duration::from_millis(jitter);
-        let mut paced = Pace::new(PaceSettings { requests_per_second: 10.0, burst: 10, adaptive, jitter }, now);
+        let mut paced =
+            Pace::new(PaceSettings { requests_per_second: 10.0, burst: 10, adaptive, jitter, told_most: None }, now);
         let begin = if complains {
             paced.complained(now, now);
             // By then the pace has grown again, and ten minutes have not passed.

@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn settings(requests_per_second: f64, burst: u32, max_in_flight: usize) -> GateSettings {
     GateSettings {
-        pace: PaceSettings { requests_per_second, burst, adaptive: true, jitter: Duration::ZERO },
+        pace: PaceSettings { requests_per_second, burst, adaptive: true, jitter: Duration::ZERO, told_most: None },
         max_in_flight,
         max_wait: Duration::from_secs(100 * 365 * 86_400),
         probe_deadline: 90 * SECOND,
@@ -168,7 +168,6 @@ fn run(world: &mut World, events: Vec<Event>) {
 }
 
 #[test]
-#[ignore = "a complaint cuts to a twentieth of the capped pace, which is less than the least there is"]
 fn h4_a_complaint_while_answers_tell_of_a_low_quota_leaves_the_least_pace_there_is() {
     let mut world = World::new(settings(10.0, 5, 8), MS);
     world.gate.told_most(world.now, 0.0, 60 * SECOND);
