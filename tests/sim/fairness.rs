@@ -136,5 +136,6 @@ fn forty_reports_that_submit_and_poll_are_never_starved_and_leave_the_pages_thei
     );
     assert!(last <= Duration::from_secs(10), "the last one is submitted after {last:?}");
     assert!(silence <= Duration::from_secs(12), "one was not polled for {silence:?}");
-    assert!(least >= 0.45 && mean >= 0.495, "{least} and {mean}");
+    // Pages have three turns of four while there are both.
+    assert!(least >= 0.7 && mean >= 0.74, "{least} and {mean}");
 }

@@ -54,17 +54,19 @@ fn n_probes(time: &Range<Duration>) -> usize {
 #[test]
 fn h5_an_outage_costs_no_more_calls_than_are_under_way_and_the_probes() {
     for kind in [OutageKind::Unavailable, OutageKind::Reset] {
-        let time = minutes(1, 11);
+        let time = minutes(1, 5);
         let outage = Outage { from: time.start, to: time.end, kind };
         let after = world(mock(2000, 300).outage(outage), "").run().expect("it ends");
         assert!(after.is_delivered("calls", "acme", "detail"), "{kind:?}: {:?}", after.ending("calls"));
         let ledger = after.ledger("acme");
         let connections = after.connections["acme"].iter().filter(|at| time.contains(*at)).count();
         let (n_calls, probes) = (within(&ledger, &time).count(), n_probes(&time));
-        println!("{kind:?} for 10 minutes: {n_calls} calls, {connections} connections, {probes} probes due");
+        println!("{kind:?} for four minutes: {n_calls} calls, {connections} connections, {probes} probes due");
         // So many fail before it is known; as many are under way then as may be, but for the one that told.
         let most = THRESHOLD + MAX_IN_FLIGHT - 1 + probes;
-        assert!(n_calls.max(connections) <= most, "{n_calls} calls, {connections} connections");
+        assert!(n_calls <= most, "{n_calls} calls");
+        // One that was made ahead and is found dead is made once more.
+        assert!(connections <= 2 * most, "{connections} connections");
         assert!(n_calls.max(connections) >= THRESHOLD, "it was not felt");
         let mut failures: Vec<_> =
             ledger.iter().filter(|call| call.status == 503).filter_map(|call| call.ended).collect();

@@ -60,7 +60,7 @@ fn moments(ledger: &Ledger) -> Vec<(Duration, String)> {
     ledger.iter().map(|call| (call.at, call.path.clone())).collect()
 }
 
-/// `value` and `more` are what stands in `Retry-After`; it lasts until then, from the answer on or since the start.
+/// What stands in `Retry-After`, and how long that lasts: from the answer on, or until then, since the tenant's start.
 struct Told {
     what: &'static str,
     clock: Timestamp,
@@ -75,7 +75,8 @@ enum Lasts {
 }
 
 fn dated(what: &'static str, clock: Timestamp, pattern: &str) -> Told {
-    let date = jiff::Timestamp::from_millisecond(clock.plus(DATE_AT).0).unwrap().strftime(pattern).to_string();
+    let date =
+        jiff::Timestamp::from_millisecond(clock.plus(DATE_AT).0).expect("a near year").strftime(pattern).to_string();
     Told { what, clock, status: 429, values: vec![date], lasts: Lasts::Until(DATE_AT) }
 }
 
