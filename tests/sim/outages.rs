@@ -111,7 +111,7 @@ fn stormed(fault: Fault, n: u64) -> (Aftermath, Ledger) {
 }
 
 #[test]
-fn x2_a_storm_of_429_never_opens_the_breaker() {
+fn a_storm_of_429_never_opens_the_breaker() {
     for (what, fault, n) in [
         ("with a wait", Fault::told_to_wait(429, 2), 300),
         ("without a wait", Fault::status(429), 300),
