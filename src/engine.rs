@@ -391,7 +391,7 @@ impl EngineHandle {
 
 /// The right to one token call.
 async fn admitted(tenant: &TenantName, link: &TenantLink) -> Result<Permit, Failure> {
-    match link.gate.ask(Admit { call: CallKind::Token, extraction: None }).await {
+    match link.gate.ask(Admit { call: CallKind::Token, extraction: None, is_replay: false }).await {
         Ok(Ok(permit)) => Ok(permit),
         Ok(Err(Refused::Parked(park))) => Err(Failure::new(FailureClass::Denied, park.message)),
         Ok(Err(Refused::Failed(failure))) => Err(failure),

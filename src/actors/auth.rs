@@ -190,7 +190,7 @@ async fn try_once(gate: Option<Line<Admit>>, endpoint: Rc<dyn TokenEndpoint>, gr
 }
 
 async fn admitted(gate: &Line<Admit>) -> Result<Permit, NoToken> {
-    match gate.ask(Admit { call: CallKind::Token, extraction: None }).await {
+    match gate.ask(Admit { call: CallKind::Token, extraction: None, is_replay: false }).await {
         Ok(Ok(permit)) => Ok(permit),
         Ok(Err(Refused::Parked(park))) => Err(NoToken::Parked(park)),
         Ok(Err(Refused::Failed(failure))) => Err(NoToken::Failed(failure)),

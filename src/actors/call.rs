@@ -27,6 +27,8 @@ pub struct Tries<'a> {
     /// Calls sent, whether they count or not.
     n_sent: u32,
     throttled_since: Option<Instant>,
+    /// Its last answer was that the token is refused.
+    is_replay: bool,
     /// Turns that were missed since the last one that was not.
     n_late: u32,
     /// The one repetition that a stale connection is good for was made.
@@ -39,7 +41,17 @@ impl<'a> Tries<'a> {
     /// A request that has not been tried yet.
     pub fn new(context: &'a ExtractionContext, kind: CallKind) -> Self {
         let budget = RetryBudget::new(context.tenant.retry);
-        Self { context, kind, budget, n_sent: 0, n_late: 0, throttled_since: None, was_stale: false, last_hope: None }
+        Self {
+            context,
+            kind,
+            budget,
+            n_sent: 0,
+            n_late: 0,
+            throttled_since: None,
+            is_replay: false,
+            was_stale: false,
+            last_hope: None,
+        }
     }
 
     /// Waits for the permit for the next try. The connection for it is made first, so that the call can go out in its
@@ -48,7 +60,7 @@ impl<'a> Tries<'a> {
     /// # Errors
     /// If there will be none.
     pub async fn permit(&mut self, client: &TenantClient) -> Result<Permit, Refused> {
-        let admit = Admit { call: self.kind, extraction: Some(self.context.id) };
+        let admit = Admit { call: self.kind, extraction: Some(self.context.id), is_replay: self.is_replay };
         let method = if self.kind == CallKind::Submit { Method::Post } else { Method::Get };
         let permit = loop {
             self.context.unpaused().await;
@@ -104,6 +116,7 @@ impl<'a> Tries<'a> {
             return Ok(());
         }
         self.n_late = 0;
+        self.is_replay = fault.outcome == Outcome::AuthExpired;
         if fault.stale && !self.was_stale {
             // It says nothing of the tenant. The repetition asks the gate again: the tenant may have seen this one.
             self.was_stale = true;

@@ -13,9 +13,11 @@ use crate::actors::{
 };
 use crate::config::{ReportConfig, TenantConfig};
 use crate::delivery::Scratch;
-use crate::model::{ExtractionId, HttpCounts, PageNumber, QueryId, TenantName, Timestamp, WallClock, Window};
+use crate::model::{
+    Ending, ExtractionId, Failure, HttpCounts, PageNumber, Park, QueryId, TenantName, Timestamp, WallClock, Window,
+};
 use crate::policy::backoff::RetrySettings;
-use crate::tenant::{TenantClient, TenantSettings};
+use crate::tenant::{Mask, TenantClient, TenantSettings};
 use crate::transport::{Dial, HttpClient, TransportSettings};
 
 /// The way to one tenant, for every arbiter and extraction that calls it.
@@ -100,12 +102,30 @@ pub struct HttpTally {
 pub struct Trace {
     /// Whether bytes went to the sink.
     pub has_written: AtomicBool,
+    mask: Mask,
     ending: Mutex<Option<ExtractionEnded>>,
 }
 
 impl Trace {
-    /// Notes the end, and gives the news of it.
+    /// Of an extraction from a tenant whose secrets `mask` hides.
+    pub fn new(mask: Mask) -> Self {
+        Self { mask, ..Self::default() }
+    }
+
+    /// Notes the end, and gives the news of it. Pages and names of columns may be quoted in its words, and a tenant may
+    /// have written anything there.
     pub fn ended(&self, extraction: ExtractionId, how: ExtractionEnd, is_released: bool) -> ExtractionEnded {
+        let how = match how {
+            ExtractionEnd::Ended(Ending::Failed(failure)) => {
+                let message = self.mask.text(&failure.message);
+                ExtractionEnd::Ended(Ending::Failed(Failure { message, ..failure }))
+            }
+            ExtractionEnd::Ended(Ending::Parked(park)) => {
+                let message = self.mask.text(&park.message);
+                ExtractionEnd::Ended(Ending::Parked(Park { message, ..park }))
+            }
+            other => other,
+        };
         let ended = ExtractionEnded { extraction, how, is_released };
         *self.ending.lock() = Some(ended.clone());
         ended

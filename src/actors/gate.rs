@@ -315,6 +315,7 @@ impl Handler<Arrived> for GateActor {
             let ticket = self.parts.numbers.fetch_add(1, Ordering::Relaxed);
             let lane = match question.call {
                 CallKind::Token => Lane::Token,
+                _ if question.is_replay => Lane::Replay,
                 CallKind::Submit | CallKind::Status => Lane::Control,
                 CallKind::Page => Lane::Page,
             };
@@ -360,6 +361,7 @@ impl Handler<CallEnded> for GateActor {
             // Nobody else is sent out with it. A newer one is none the worse.
             self.rejected = self.rejected.max(generation);
             self.token.take_if(|token| token.token.generation <= generation);
+            self.token_asked = None;
             self.parts.lines.token_rejected.tell(TokenRejected(generation));
         }
         if ended.call != CallKind::Token && ended.outcome != Outcome::Local {

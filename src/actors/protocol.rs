@@ -97,6 +97,9 @@ pub struct Admit {
     pub call: CallKind,
     /// Whose turn it takes. Token calls belong to no extraction.
     pub extraction: Option<ExtractionId>,
+    /// Whether it is the one replay of a call whose token was refused. It goes first: the longer it waits, the older is
+    /// its next token, and a second refusal is final.
+    pub is_replay: bool,
 }
 
 /// Why no permit is to be had.

@@ -36,6 +36,7 @@ use crate::sink::{
 };
 use crate::state::agenda::{Destination, Task};
 use crate::state::{Claim, StoreHandle, StoredExtraction};
+use crate::tenant::Mask;
 use crate::transport::Dial;
 
 /// Everything that touches the world outside, so that a simulation can put its own in place.
@@ -147,6 +148,11 @@ impl Workshop {
         }
     }
 
+    /// Hides a tenant's secrets.
+    fn mask(&self, tenant: &TenantName) -> Mask {
+        self.tenant_parts.get(tenant).map(|parts| parts.settings.mask()).unwrap_or_default()
+    }
+
     fn queued(&self, id: ExtractionId, order: Extract, report: Arc<ReportConfig>) -> Running {
         let now = self.seams.clock.now();
         Running {
@@ -161,7 +167,7 @@ impl Workshop {
             n_rebuilt: 0,
             account: Account::beginning(now),
             tally: Arc::default(),
-            trace: Arc::default(),
+            trace: Arc::new(Trace::new(self.mask(&report.tenant))),
             cancel: watch::channel(false).0,
             pause: watch::channel(false).0,
             stages: None,

@@ -1,7 +1,8 @@
 //! The life of a tenant's access token: when to renew it, with which grant, and when to give up.
 //!
-//! One renewal is under way at any time. A token that is still valid goes on being used while the endpoint fails; who
-//! was refused for good is not asked again. Secrets pass through and are never shown.
+//! One renewal is under way at any time, and none begins but for a life that ends or for somebody who has no token. A
+//! token that is still valid goes on being used while the endpoint fails; who was refused for good is not asked again,
+//! and who asked for a pause not within it. Secrets pass through and are never shown.
 
 use std::time::Duration;
 
@@ -16,6 +17,12 @@ const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// A token is renewed at most this part of its life before its end.
 const LEAD_PART: u32 = 5;
+
+/// A token is not sent in the last part of its life, and that part is no longer than a second. Its life is counted from
+/// before the request for it, so that a way as long as that request's is allowed for already; this is for the clocks of
+/// endpoints that know whole seconds only, and for a call that is slower than the last one.
+const MARGIN_PART: u32 = 20;
+const MAX_MARGIN: Duration = Duration::from_secs(1);
 
 /// OAuth's word for wrong client credentials; no grant will do then.
 const INVALID_CLIENT: &str = "invalid_client";
@@ -130,7 +137,9 @@ pub enum Step {
 #[derive(Clone, Debug)]
 struct Current {
     token: AccessToken,
-    expires_at: Instant,
+    usable_until: Instant,
+    /// It was handed out to somebody who had asked while it was current.
+    is_asked_for: bool,
 }
 
 /// The token of one tenant.
@@ -177,10 +186,11 @@ impl TokenPolicy {
         self.last_generation
     }
 
-    /// Somebody needs a token.
+    /// Somebody has no token that may be sent, and needs one.
     pub fn wanted(&mut self, now: Instant) -> Step {
-        if let Some(current) = self.valid(now) {
-            return Step::Use(current.token.clone(), current.expires_at);
+        if let Some(current) = self.current.as_mut().filter(|current| current.usable_until > now) {
+            current.is_asked_for = true;
+            return Step::Use(current.token.clone(), current.usable_until);
         }
         if let Some(failure) = &self.failed {
             return Step::Refuse(NoToken::Failed(failure.clone()));
@@ -191,12 +201,18 @@ impl TokenPolicy {
         }
     }
 
-    /// A call was refused for its token. Only the newest token's refusal asks for another one.
+    /// A call was refused for its token. Only the newest token's refusal means anything, and it takes that token out of
+    /// use. Another one is fetched when somebody wants it: a report that ends of the refusal does not.
     pub fn rejected(&mut self, now: Instant, generation: TokenGeneration) -> Step {
-        if generation == self.last_generation {
-            self.current = None;
+        if generation < self.last_generation {
+            return Step::Nothing;
         }
-        self.wanted(now)
+        let rejected = self.current.take();
+        if self.renewal.is_none() {
+            self.renew_at = None;
+        }
+        // Where wish and refusal crossed, the wish was answered with this very token, and is not repeated.
+        if rejected.is_some_and(|current| current.is_asked_for) { self.wanted(now) } else { Step::Nothing }
     }
 
     /// The moment of [`Self::renew_at`] has come.
@@ -215,17 +231,20 @@ impl TokenPolicy {
             Ok(life) => life,
             Err(message) => return self.fail(now, Failure::new(FailureClass::Auth, message)),
         };
-        let lead = self.settings.refresh_before.min(life / LEAD_PART);
         self.last_generation = TokenGeneration(self.last_generation.0 + 1);
         let token = AccessToken { value: answer.access_token, generation: self.last_generation };
-        // Its life began while the request was on its way: counted from the earliest moment it can't be overrated.
-        let expires_at = sent + life;
-        self.current = Some(Current { token: token.clone(), expires_at });
+        let margin = (life / MARGIN_PART).min(MAX_MARGIN);
+        let lead = self.settings.refresh_before.min(life / LEAD_PART).max(margin);
+        let ends = end_of_life(sent, now, life, lead);
+        let usable_until = ends - margin;
+        self.current = Some(Current { token: token.clone(), usable_until, is_asked_for: false });
+        // An endpoint that renews without giving another refresh token means the old one to stay (RFC 6749, 6).
         self.refresh_token = answer.refresh_token.or(self.refresh_token.take());
         self.renewal = None;
         self.throttled_since = None;
-        self.renew_at = Some(expires_at - lead);
-        Step::Use(token, expires_at)
+        self.paused = None;
+        self.renew_at = Some(ends - lead);
+        Step::Use(token, usable_until)
     }
 
     /// The endpoint did not give a token; `random` is from 0 to 1.
@@ -236,11 +255,15 @@ impl TokenPolicy {
         if let Some(step) = self.throttled_for_long(now, fault) {
             return step;
         }
-        let Some(renewal) = &mut self.renewal else { return Step::Nothing };
         let final_for_client = fault.oauth_error.as_deref() == Some(INVALID_CLIENT);
         let refused = matches!(fault.outcome, Outcome::Permanent | Outcome::AuthExpired);
-        if refused && matches!(grant, Grant::Refresh(_)) && !final_for_client {
+        let is_throttled = matches!(fault.outcome, Outcome::Throttled { .. });
+        if matches!(grant, Grant::Refresh(_)) && !is_throttled {
+            // It may have been used up by a request whose answer was lost, and showing it again might count as theft.
+            // The client's own credentials never wear out.
             self.refresh_token = None;
+        }
+        if refused && matches!(grant, Grant::Refresh(_)) && !final_for_client {
             return self.fetch();
         }
         if refused {
@@ -249,6 +272,7 @@ impl TokenPolicy {
         if let Outcome::Throttled { wait: Some(wait) } = fault.outcome {
             return self.pause(now, wait, fault, random);
         }
+        let Some(renewal) = &mut self.renewal else { return Step::Nothing };
         match renewal.after(fault.outcome, false, random) {
             Retry::Now => self.at(now),
             Retry::After(delay) => self.at(now + delay),
@@ -268,8 +292,8 @@ impl TokenPolicy {
         self.give_up(now, refusal)
     }
 
-    fn valid(&self, now: Instant) -> Option<&Current> {
-        self.current.as_ref().filter(|current| current.expires_at > now)
+    fn is_supplied(&self, now: Instant) -> bool {
+        self.current.as_ref().is_some_and(|current| current.usable_until > now)
     }
 
     fn begin(&mut self) -> Step {
@@ -292,7 +316,14 @@ impl TokenPolicy {
 
     fn pause(&mut self, now: Instant, wait: Duration, fault: &TokenFault, random: f64) -> Step {
         if wait <= self.settings.max_wait {
-            return self.at(now + wait + (wait / 10).min(Duration::from_secs(5)).mul_f64(random.clamp(0.0, 1.0)));
+            let jitter = (wait / 10).min(Duration::from_secs(5)).mul_f64(random.clamp(0.0, 1.0));
+            // Pauses of no length, one after the other, must not become a storm.
+            let without_length = Outcome::Throttled { wait: None };
+            let least = match self.renewal.as_mut().map(|renewal| renewal.after(without_length, false, random)) {
+                Some(Retry::After(delay)) => delay,
+                _ => Duration::ZERO,
+            };
+            return self.at(now + (wait + jitter).max(least));
         }
         let park = Park {
             reason: ParkReason::TenantPause,
@@ -320,7 +351,8 @@ impl TokenPolicy {
             format!("no access token: {}, again and again for longer than max_wait_for_tenant", fault.message);
         let park = Park { reason: ParkReason::TenantPause, message, until: None };
         self.paused = Some((now + wait, park.clone()));
-        Some(self.give_up(now, NoToken::Parked(park)))
+        let again = now + wait.max(self.settings.retry.max_delay);
+        Some(self.give_up_until(now, again, NoToken::Parked(park)))
     }
 
     /// Gives this renewal up; whoever wants a token later begins another one.
@@ -331,7 +363,7 @@ impl TokenPolicy {
     /// Gives this renewal up. A token that still lasts is used to its end, and the endpoint asked again meanwhile.
     fn give_up_until(&mut self, now: Instant, again: Instant, why: NoToken) -> Step {
         self.end_renewal();
-        if self.valid(now).is_some() { self.at(again) } else { Step::Refuse(why) }
+        if self.is_supplied(now) { self.at(again) } else { Step::Refuse(why) }
     }
 
     fn end_renewal(&mut self) {
@@ -344,7 +376,7 @@ impl TokenPolicy {
     fn fail(&mut self, now: Instant, failure: Failure) -> Step {
         self.end_renewal();
         self.failed = Some(failure.clone());
-        if self.valid(now).is_some() { Step::Nothing } else { Step::Refuse(NoToken::Failed(failure)) }
+        if self.is_supplied(now) { Step::Nothing } else { Step::Refuse(NoToken::Failed(failure)) }
     }
 }
 
@@ -372,6 +404,15 @@ fn usable(token: &Secret) -> Result<(), String> {
         return Err("the token endpoint gave an access_token with characters that no header may hold".to_owned());
     }
     Ok(())
+}
+
+/// When a token's life ends. It began while the request was on its way: counted from the earliest moment it can't be
+/// overrated. Where that leaves nothing to be used before the next renewal is due, the way is longer than the life, and
+/// nobody knows when it began; half of it from here on is a fair guess, and a wrong one costs a 401. To ask again at
+/// once would bring the same, for ever.
+fn end_of_life(sent: Instant, now: Instant, life: Duration, lead: Duration) -> Instant {
+    let earliest = sent + life;
+    if earliest - lead > now { earliest } else { now + life / 2 }
 }
 
 fn life(expires_in: &ExpiresIn) -> Result<Duration, String> {

@@ -4,59 +4,36 @@
 //! credentials go to their own origins only: every URL is built here from the configured ones, none is taken from an
 //! answer.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use parking_lot::Mutex;
 
 use super::call::{Call, Watch};
+use super::credentials::{ClientAuth, Credentials, basic_credentials, credentials_mask};
 use super::error::{CallFault, Sent};
-use super::excerpt::{Mask, escape};
 use super::json::{self, QueryBody, QueryStatus, StatusAnswer};
 use super::link::link_hint;
-use crate::model::{
-    AccessToken, AnswerHead, LinkHint, Outcome, PageNumber, QueryId, Secret, TransportFault, WallClock,
-};
+use super::mask::{Issued, Mask};
+use crate::model::{AccessToken, AnswerHead, LinkHint, Outcome, PageNumber, QueryId, TransportFault, WallClock};
 use crate::policy::classify::{Expecting, classify_fault, classify_head, shown_url};
 use crate::policy::rate_limit::rate_limit;
 use crate::policy::retry_after::skew;
-use crate::policy::token::{Grant, TokenAnswer};
+use crate::policy::token::{ExpiresIn, Grant, TokenAnswer};
 use crate::transport::{Answer, Body, HeaderText, HttpClient, Method, Request};
 
 /// JSON answers are small; one that is larger than this is of the wrong kind.
 const MAX_JSON: usize = 1 << 20;
 
-/// So many tokens are remembered for masking: an old one may still be echoed a renewal or two later.
-const MAX_ISSUED: usize = 8;
-
-/// A client id shorter than this is no secret, but may well be a part of words that a message needs.
-const TELLING_ID: usize = 8;
-
-/// How the client shows the token endpoint who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// HTTP Basic, each half form-encoded first (RFC 6749, 2.3.1).
-    Basic,
-    /// In the form body.
-    Body,
-}
-
-/// What a tenant's tokens are asked for with.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    /// The client's id.
-    pub client_id: Secret,
-    /// The client's secret.
-    pub client_secret: Secret,
-    /// Where they go.
-    pub client_auth: ClientAuth,
-    /// The scopes asked for; the field is left out where there are none.
-    pub scopes: Vec<String>,
-}
+/// The words that a token endpoint may refuse with (RFC 6749, 5.2).
+const OAUTH_ERRORS: [&str; 6] = [
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+];
 
 /// Where a tenant is and who we are to it.
 #[derive(Clone, Debug)]
@@ -75,27 +52,10 @@ pub struct TenantSettings {
     pub skew_told: Arc<AtomicBool>,
 }
 
-/// The newest tokens that a tenant gave out, access and refresh tokens alike. Clones share them.
-#[derive(Clone, Default)]
-pub struct Issued(Arc<Mutex<VecDeque<Secret>>>);
-
-impl Issued {
-    fn note(&self, answer: &TokenAnswer) {
-        let mut issued = self.0.lock();
-        issued.extend([Some(answer.access_token.clone()), answer.refresh_token.clone()].into_iter().flatten());
-        while issued.len() > MAX_ISSUED {
-            issued.pop_front();
-        }
-    }
-
-    fn hidden_by(&self, mask: &Mask) -> Mask {
-        self.0.lock().iter().fold(mask.clone(), |mask, secret| mask.and(secret.expose()))
-    }
-}
-
-impl std::fmt::Debug for Issued {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Issued")
+impl TenantSettings {
+    /// Hides the credentials, and whatever the tenant gave out.
+    pub fn mask(&self) -> Mask {
+        credentials_mask(&self.credentials).with_issued(self.issued.clone())
     }
 }
 
@@ -133,7 +93,7 @@ impl TenantClient {
     /// A client that calls the API over `http` and the token endpoint, which may be reached another way, over
     /// `token_http`.
     pub fn new(http: HttpClient, token_http: HttpClient, settings: TenantSettings) -> Self {
-        let mask = credentials_mask(&settings.credentials);
+        let mask = settings.mask();
         Self { http, token_http, settings, mask }
     }
 
@@ -156,11 +116,10 @@ impl TenantClient {
         let mut headers =
             vec![("Content-Type", HeaderText::fixed("application/x-www-form-urlencoded")), accept("application/json")];
         let mut form = form_urlencoded::Serializer::new(String::new());
-        let mut mask = self.settings.issued.hidden_by(&self.mask);
         match grant {
             Grant::ClientCredentials => form.append_pair("grant_type", "client_credentials"),
             Grant::Refresh(refresh_token) => {
-                mask = mask.and(refresh_token.expose());
+                self.settings.issued.note(refresh_token);
                 form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", refresh_token.expose())
             }
         };
@@ -183,13 +142,19 @@ impl TenantClient {
             body: Some(Bytes::from(form.finish())),
             may_go: watch.may_go(),
         };
-        let answer = send(&self.token_http, request, "the token request", &mask).await?;
-        let (body, _) = self.small_body(Expecting::Token, answer, "the token request", watch, &mask).await?;
-        let answer = json::token(&body).ok_or_else(|| {
-            let message = format!("the token answer can't be read{}", shown(Expecting::Token, &body, &mask));
+        let answer = send(&self.token_http, request, "the token request", &self.mask).await?;
+        let (body, _) = self.small_body(Expecting::Token, answer, "the token request", watch).await?;
+        let mut answer = json::token(&body).ok_or_else(|| {
+            let message = format!("the token answer can't be read{}", shown(Expecting::Token, &body, &self.mask));
             CallFault::answered(Outcome::WrongKind, message)
         })?;
-        self.settings.issued.note(&answer);
+        self.settings.issued.note(&answer.access_token);
+        if let Some(refresh_token) = &answer.refresh_token {
+            self.settings.issued.note(refresh_token);
+        }
+        if let ExpiresIn::Invalid(text) = &mut answer.expires_in {
+            *text = self.mask.words(text);
+        }
         Ok(answer)
     }
 
@@ -198,22 +163,21 @@ impl TenantClient {
     /// # Errors
     /// Where it was not accepted, or its acceptance not seen; [`CallFault::sent`] tells which.
     pub async fn submit(&self, call: Call<'_>, query: &QueryBody) -> Result<QueryId, CallFault> {
-        let mask = self.settings.issued.hidden_by(&self.mask).and(call.token.value.expose());
         let body = serde_json::to_vec(query).map_err(|e| CallFault::answered(Outcome::Local, e.to_string()))?;
         let request = Request {
             method: Method::Post,
             url: format!("{}/api/v2/reporting/queries", self.settings.base_url),
             headers: vec![
-                bearer(call.token)?,
+                self.bearer(call.token)?,
                 ("Content-Type", HeaderText::fixed("application/json")),
                 accept("application/json"),
             ],
             body: Some(Bytes::from(body)),
             may_go: call.watch.may_go(),
         };
-        let answer = send(&self.http, request, "the submission", &mask).await?;
-        let (body, _) = self.small_body(Expecting::Submit, answer, "the submission", call.watch, &mask).await?;
-        json::query_id(&body).ok_or_else(|| wrong_kind("the submission's answer has no queryId", &body, &mask))
+        let answer = send(&self.http, request, "the submission", &self.mask).await?;
+        let (body, _) = self.small_body(Expecting::Submit, answer, "the submission", call.watch).await?;
+        json::query_id(&body).ok_or_else(|| wrong_kind("the submission's answer has no queryId", &body, &self.mask))
     }
 
     /// Asks where a query stands.
@@ -221,28 +185,27 @@ impl TenantClient {
     /// # Errors
     /// Where no readable answer came.
     pub async fn status(&self, call: Call<'_>, query: &QueryId) -> Result<StatusAnswer, CallFault> {
-        let mask = self.settings.issued.hidden_by(&self.mask).and(call.token.value.expose());
         let request = Request {
             method: Method::Get,
             url: self.query_url(query),
-            headers: vec![bearer(call.token)?, accept("application/json")],
+            headers: vec![self.bearer(call.token)?, accept("application/json")],
             body: None,
             may_go: call.watch.may_go(),
         };
-        let what = format!("the status of query {}", escape(query.as_str()));
+        let what = format!("the status of query {}", self.mask.text(query.as_str()));
         let answer = send(&self.http, request, &what, &self.mask).await?;
         if matches!(answer.head.status, 404 | 410) {
             answer.body.drain().await;
             return Ok(StatusAnswer::Gone);
         }
-        let (body, _) = self.small_body(Expecting::Status, answer, &what, call.watch, &mask).await?;
+        let (body, _) = self.small_body(Expecting::Status, answer, &what, call.watch).await?;
         match json::query_status(&body) {
             Some(QueryStatus::Failed(reason)) => {
-                Ok(StatusAnswer::Known(QueryStatus::Failed(reason.map(|words| mask.text(&words)))))
+                Ok(StatusAnswer::Known(QueryStatus::Failed(reason.map(|words| self.mask.words(&words)))))
             }
-            Some(QueryStatus::Unknown(word)) => Ok(StatusAnswer::Known(QueryStatus::Unknown(mask.text(&word)))),
+            Some(QueryStatus::Unknown(word)) => Ok(StatusAnswer::Known(QueryStatus::Unknown(self.mask.words(&word)))),
             Some(status) => Ok(StatusAnswer::Known(status)),
-            None => Err(wrong_kind("the status answer can't be read", &body, &mask)),
+            None => Err(wrong_kind("the status answer can't be read", &body, &self.mask)),
         }
     }
 
@@ -260,7 +223,7 @@ impl TenantClient {
         let request = Request {
             method: Method::Get,
             url: format!("{}/results?format=csv&page={number}&pageSize={page_size}", self.query_url(query)),
-            headers: vec![bearer(call.token)?, accept("text/csv")],
+            headers: vec![self.bearer(call.token)?, accept("text/csv")],
             body: None,
             may_go: call.watch.may_go(),
         };
@@ -271,8 +234,7 @@ impl TenantClient {
             answer.body.drain().await;
             return Ok(PageAnswer::Missing { total_count });
         }
-        let mask = self.settings.issued.hidden_by(&self.mask).and(call.token.value.expose());
-        let answer = self.judged(Expecting::Page, answer, &what, call.watch, &mask).await?;
+        let answer = self.judged(Expecting::Page, answer, &what, call.watch).await?;
         let total_count = total_count(&answer.head);
         let link = link_hint(&answer.head);
         Ok(PageAnswer::Page(Box::new(PageStream { body: answer.body, link, total_count })))
@@ -294,7 +256,6 @@ impl TenantClient {
         answer: Answer,
         what: &str,
         watch: &dyn Watch,
-        mask: &Mask,
     ) -> Result<Answer, CallFault> {
         let now = self.settings.clock.now();
         let outcome = classify_head(expecting, &answer.head, now).outcome;
@@ -321,8 +282,8 @@ impl TenantClient {
             _ => {}
         }
         let led_to = answer.head.header("location").filter(|_| (300..400).contains(&status));
-        let led_to = led_to.map(|to| shown_target(to, mask));
-        let kind = answer.head.header("content-type").map(|kind| mask.text(kind));
+        let led_to = led_to.map(|to| shown_target(to, &self.mask));
+        let kind = answer.head.header("content-type").map(|kind| self.mask.words(kind));
         let body = answer.body.drain().await;
         let mut message = match (&led_to, outcome) {
             (Some(target), _) => format!(
@@ -334,18 +295,20 @@ impl TenantClient {
             ),
             (None, _) => format!("{what}: status {status}"),
         };
-        message.push_str(&shown(expecting, &body, mask));
+        message.push_str(&shown(expecting, &body, &self.mask));
         let mut fault = CallFault::answered(outcome, message);
         fault.status = Some(status);
         fault.throttle = throttle;
         if expecting == Expecting::Token
             && let Some((error, description)) = json::oauth_error(&body)
         {
-            fault.message = format!("{what}: status {status}: {}", mask.text(&error));
+            fault.message = format!("{what}: status {status}: {}", self.mask.words(&error));
             if let Some(description) = description {
-                fault.message = format!("{}: {}", fault.message, mask.text(&description));
+                fault.message = format!("{}: {}", fault.message, self.mask.words(&description));
             }
-            fault.oauth_error = Some(error);
+            // Whatever is no word of the standard may be an echo, and others show it.
+            let is_known = OAUTH_ERRORS.contains(&error.as_str());
+            fault.oauth_error = Some(if is_known { error } else { self.mask.words(&error) });
         }
         Err(fault)
     }
@@ -356,9 +319,8 @@ impl TenantClient {
         answer: Answer,
         what: &str,
         watch: &dyn Watch,
-        mask: &Mask,
     ) -> Result<(Bytes, AnswerHead), CallFault> {
-        let Answer { head, body } = self.judged(expecting, answer, what, watch, mask).await?;
+        let Answer { head, body } = self.judged(expecting, answer, what, watch).await?;
         match body.collect(MAX_JSON).await {
             Ok(body) => Ok((body, head)),
             Err(TransportFault::OverLimit { what: part, limit }) => Err(CallFault::answered(
@@ -367,9 +329,14 @@ impl TenantClient {
             )),
             Err(fault) => {
                 let outcome = classify_fault(&fault);
-                Err(CallFault::transport(&fault, outcome, format!("{what}: {}", mask.text(&fault.to_string()))))
+                Err(CallFault::transport(&fault, outcome, format!("{what}: {}", self.mask.text(&fault.to_string()))))
             }
         }
+    }
+
+    fn bearer(&self, token: &AccessToken) -> Result<Header, CallFault> {
+        self.settings.issued.note(&token.value);
+        authorization("Bearer", token.value.expose())
     }
 
     fn query_url(&self, query: &QueryId) -> String {
@@ -385,10 +352,6 @@ async fn send(http: &HttpClient, request: Request, what: &str, mask: &Mask) -> R
 }
 
 type Header = (&'static str, HeaderText);
-
-fn bearer(token: &AccessToken) -> Result<Header, CallFault> {
-    authorization("Bearer", token.value.expose())
-}
 
 fn authorization(scheme: &str, credentials: &str) -> Result<Header, CallFault> {
     HeaderText::new(&format!("{scheme} {credentials}"))
@@ -418,22 +381,9 @@ fn wrong_kind(what: &str, body: &[u8], mask: &Mask) -> CallFault {
     fault
 }
 
-fn credentials_mask(credentials: &Credentials) -> Mask {
-    let basic = basic_credentials(credentials);
-    let id = credentials.client_id.expose();
-    let id = if id.chars().count() < TELLING_ID { "" } else { id };
-    Mask::new([credentials.client_secret.expose(), basic.as_str(), id])
-}
-
 /// A redirect's target, without what may be another party's secret. Masked before it is cut: half a secret is one too.
 fn shown_target(url: &str, mask: &Mask) -> String {
     shown_url(&mask.text(url))
-}
-
-fn basic_credentials(credentials: &Credentials) -> String {
-    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let pair = format!("{}:{}", encode(credentials.client_id.expose()), encode(credentials.client_secret.expose()));
-    STANDARD.encode(pair)
 }
 
 /// A query id is opaque: whatever it holds stays within its own path segment.
@@ -464,31 +414,6 @@ mod tests {
         assert_eq!(path_segment("8f-4_a~.1"), "8f-4_a~.1");
         assert_eq!(path_segment("a/../b?c#d e"), "a%2F..%2Fb%3Fc%23d%20e");
         assert_eq!(path_segment(".."), "%2E%2E");
-    }
-
-    #[test]
-    fn basic_credentials_are_form_encoded_before_they_are_joined() {
-        let credentials = Credentials {
-            client_id: Secret::new("a:b c"),
-            client_secret: Secret::new("p%ö"),
-            client_auth: ClientAuth::Basic,
-            scopes: vec![],
-        };
-        assert_eq!(STANDARD.decode(basic_credentials(&credentials)).unwrap(), b"a%3Ab+c:p%25%C3%B6");
-    }
-
-    #[test]
-    fn a_telling_client_id_is_masked_and_a_short_one_spoils_no_words() {
-        let mask = |id: &str| {
-            credentials_mask(&Credentials {
-                client_id: Secret::new(id),
-                client_secret: Secret::new("hush"),
-                client_auth: ClientAuth::Basic,
-                scopes: vec![],
-            })
-        };
-        assert!(!mask("7f3c-acme-reports").text("client 7f3c-acme-reports: hush").contains("7f3c"));
-        assert_eq!(mask("id").text("invalid_client hush"), "invalid_client [hidden]");
     }
 
     #[test]

@@ -5,13 +5,18 @@
 
 mod call;
 mod client;
+mod credentials;
 mod error;
 mod excerpt;
 mod json;
 mod link;
+mod mask;
+mod views;
 
 pub use call::{Call, Watch};
-pub use client::{ClientAuth, Credentials, Issued, PageAnswer, PageStream, TenantClient, TenantSettings};
+pub use client::{PageAnswer, PageStream, TenantClient, TenantSettings};
+pub use credentials::{ClientAuth, Credentials};
 pub use error::{CallFault, Sent};
-pub use excerpt::{Mask, escape};
+pub use excerpt::escape;
 pub use json::{QueryBody, QueryStatus, StatusAnswer, SubmitFilter};
+pub use mask::{Issued, Mask};

@@ -1,7 +1,7 @@
 //! Asks an HTTP proxy for a tunnel (CONNECT).
 //!
 //! The proxy sees the tenant's host and port and nothing else; TLS and HTTP run inside the tunnel. What the proxy
-//! says beyond its status line is not repeated: it may hold anything.
+//! says beyond its status code is not repeated: it may hold anything, the proxy's password too.
 
 use std::io;
 
@@ -13,8 +13,6 @@ use crate::model::TransportFault;
 
 /// The most bytes of a proxy's answer.
 const MAX_ANSWER: usize = 16 * 1024;
-/// How much of its status line is repeated in an error.
-const MAX_REASON: usize = 80;
 
 /// Opens a tunnel to `target` (`host:port`) over a fresh connection to the proxy of that address.
 pub(super) async fn open(
@@ -43,11 +41,13 @@ pub(super) async fn open(
         {
             Ok(())
         }
-        Some(status) => {
-            let shown: String = status.iter().take(MAX_REASON).map(|b| printable(*b)).collect();
-            Err(refused(format!("it answered {shown}")))
+        Some([a, b, c, rest @ ..])
+            if [a, b, c].into_iter().all(u8::is_ascii_digit) && matches!(rest.first(), None | Some(b' ')) =>
+        {
+            let code: String = [a, b, c].into_iter().map(|digit| char::from(*digit)).collect();
+            Err(refused(format!("it answered with status {code}")))
         }
-        None => Err(refused("it did not answer in HTTP/1".to_owned())),
+        _ => Err(refused("it did not answer in HTTP/1".to_owned())),
     }
 }
 
@@ -71,8 +71,4 @@ async fn ask(io: &mut Box<dyn ByteStream>, request: &[u8]) -> io::Result<Vec<u8>
             return Err(io::Error::new(io::ErrorKind::InvalidData, "its answer is larger than 16 KiB"));
         }
     }
-}
-
-fn printable(byte: u8) -> char {
-    if (b' '..=b'~').contains(&byte) { char::from(byte) } else { '?' }
 }

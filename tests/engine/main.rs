@@ -11,6 +11,7 @@ mod faults_network;
 mod faults_pages;
 mod faults_panics;
 mod faults_queries;
+mod faults_tokens;
 mod fronts;
 mod limits;
 mod results;

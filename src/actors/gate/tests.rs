@@ -140,7 +140,7 @@ impl Scene {
     }
 
     async fn admit(&self, call: CallKind) -> Result<Permit, Refused> {
-        self.gate.send(Admit { call, extraction: Some(ExtractionId(1)) }).await.unwrap()
+        self.gate.send(Admit { call, extraction: Some(ExtractionId(1)), is_replay: false }).await.unwrap()
     }
 
     async fn page(&self) -> Permit {
@@ -335,7 +335,7 @@ fn o1_late_news_does_not_bring_a_rejected_token_back() {
 fn a_gate_that_nobody_can_reach_any_more_lets_go_of_whoever_waits() {
     paused(async {
         let scene = Scene::without_token(|_| {});
-        let asked = scene.gate.send(Admit { call: CallKind::Page, extraction: None });
+        let asked = scene.gate.send(Admit { call: CallKind::Page, extraction: None, is_replay: false });
         let asked = tokio::task::spawn_local(asked);
         settled().await;
         scene.permits.told_to_wait.cut();
@@ -463,7 +463,7 @@ fn k8_an_asker_asks_a_rebuilt_gate_again_and_calls_from_before_keep_their_places
         let old = build().await;
         line.connect(old.gate.clone().recipient());
         let permit = old.page().await;
-        let asked = line.ask(Admit { call: CallKind::Page, extraction: None });
+        let asked = line.ask(Admit { call: CallKind::Page, extraction: None, is_replay: false });
         let rebuild = async {
             settled().await;
             old.gate.send(Die).await.unwrap();
@@ -479,7 +479,10 @@ fn k8_an_asker_asks_a_rebuilt_gate_again_and_calls_from_before_keep_their_places
         let (answer, _new) = futures::future::join(asked, rebuild).await;
         assert!(matches!(answer, Ok(Ok(_))));
         line.cut();
-        assert_eq!(line.ask(Admit { call: CallKind::Page, extraction: None }).await.unwrap_err(), LineDead);
+        assert_eq!(
+            line.ask(Admit { call: CallKind::Page, extraction: None, is_replay: false }).await.unwrap_err(),
+            LineDead
+        );
     });
 }
 

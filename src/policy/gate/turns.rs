@@ -17,6 +17,8 @@ const PAGES_PER_CONTROL: u32 = 3;
 pub enum Lane {
     /// A token request.
     Token,
+    /// A data call that goes before all others: its token was refused, and it has one more.
+    Replay,
     /// A submission or a look at a status.
     Control,
     /// A result page.
@@ -79,6 +81,7 @@ impl Rotation {
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     token: Rotation,
+    replays: Rotation,
     control: Rotation,
     pages: Rotation,
     /// Pages that go before the next poll or submission.
@@ -89,6 +92,7 @@ impl Turns {
     pub(super) fn push(&mut self, lane: Lane, whose: Option<ExtractionId>, ticket: u64) {
         match lane {
             Lane::Token => self.token.push(whose, ticket),
+            Lane::Replay => self.replays.push(whose, ticket),
             Lane::Control => self.control.push(whose, ticket),
             Lane::Page => self.pages.push(whose, ticket),
         }
@@ -97,6 +101,7 @@ impl Turns {
     /// Forgets tickets that nobody waits for any more, as far as they come next.
     pub(super) fn settle(&mut self, mut waits: impl FnMut(u64) -> bool) {
         self.token.settle(&mut waits);
+        self.replays.settle(&mut waits);
         self.control.settle(&mut waits);
         self.pages.settle(&mut waits);
     }
@@ -106,7 +111,7 @@ impl Turns {
     }
 
     pub(super) fn has_data_call(&self) -> bool {
-        self.control.peek().is_some() || self.pages.peek().is_some()
+        [&self.replays, &self.control, &self.pages].iter().any(|lane| lane.peek().is_some())
     }
 
     pub(super) fn pop_token_call(&mut self) -> Option<u64> {
@@ -114,6 +119,9 @@ impl Turns {
     }
 
     pub(super) fn pop_data_call(&mut self) -> Option<u64> {
+        if self.replays.peek().is_some() {
+            return self.replays.pop();
+        }
         let page = self.pages.peek().is_some() && (self.n_pages_due > 0 || self.control.peek().is_none());
         if page {
             self.n_pages_due = self.n_pages_due.saturating_sub(1);
@@ -154,6 +162,16 @@ mod tests {
             turns.push(Lane::Control, Some(ExtractionId(100 + n)), 100 + n);
         }
         assert_eq!(drain(&mut turns), [100, 0, 1, 2, 101, 3, 4, 5, 102, 6, 103, 104, 105, 106]);
+    }
+
+    #[test]
+    fn a_replay_goes_before_all_other_calls_for_data() {
+        let mut turns = Turns::default();
+        turns.push(Lane::Control, A, 1);
+        turns.push(Lane::Page, A, 2);
+        turns.push(Lane::Replay, B, 3);
+        turns.push(Lane::Replay, A, 4);
+        assert_eq!(drain(&mut turns), [3, 4, 1, 2]);
     }
 
     #[test]
