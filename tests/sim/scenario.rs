@@ -3,15 +3,17 @@
 //! Every draw comes from the seed, and expectations are drawn together with the faults: a report is told to end badly
 //! only where its tenant is told to make it so. Faults that pass stay below the tries that a request has.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use cxtract::mock::{
     CallKind, Count, End, Fate, Fault, FaultRule, LinkStyle, Matcher, MockReport, MockTenant, MockTenantBuilder,
     Newline, OnPages, Outage, OutageKind, PageSizes, RetryAfter,
 };
-use cxtract::model::FailureClass;
+use cxtract::model::{FailureClass, Timestamp};
 use fastrand::Rng;
 
+use crate::trouble::{self, TokenPlan};
 use crate::world::{Partition, World};
 
 /// Tries that a request has.
@@ -25,6 +27,19 @@ const DOOM: u32 = 0;
 
 /// The lots of tenants that can't be reached for a while.
 const OUTAGES: std::ops::RangeInclusive<u32> = 3..=6;
+
+/// The lot of tenants to whom submissions get lost.
+const LOSES_SUBMISSIONS: u32 = 7;
+
+/// The lots of tenants that ask for patience again and again, that allow less than is known, whose tokens are trouble,
+/// and that nothing ails. No other faults come to these.
+const THROTTLES: u32 = 8;
+const LOWER_LIMIT: u32 = 9;
+const TOKENS: u32 = 10;
+const CALM: u32 = 11;
+
+/// How many lots there are; to those that have no name, faults come that pass.
+const N_LOTS: u32 = 15;
 
 /// What must become of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +74,20 @@ pub struct ReportPlan {
 pub struct TenantPlan {
     /// Its name.
     pub name: String,
-    /// What the engine is told to keep to, which is just what the tenant allows.
+    /// What the engine is told to keep to.
     pub rate: u64,
     /// Whether submissions of unknown outcome, and with them queries without an owner, are due.
     pub loses_submissions: bool,
+    /// Whether the tenant allows less than that, at least for a while.
+    pub allows_less: bool,
+    /// Whether nothing ails it but what is no reason to take it to be down.
+    pub is_up: bool,
+    /// Whether nothing at all ails it.
+    pub is_calm: bool,
+    /// Its tokens, where they alone are trouble, or none are.
+    pub tokens: Option<TokenPlan>,
+    /// When it answers 503 to everything.
+    pub refusals: Vec<Range<Duration>>,
 }
 
 /// A world and what must come of it.
@@ -109,7 +134,9 @@ impl Scenario {
             .ready_after(Duration::from_millis(rng.u64(0..15_000)))
             .latency(Duration::from_millis(rng.u64(0..200)))
             .latency_spread(Duration::from_millis(rng.u64(0..400)));
-        let luck = rng.u32(0..12);
+        let luck = rng.u32(0..N_LOTS);
+        let wall = trouble::clock(rng);
+        mock = mock.wall_start(wall);
         // A report that is to meet a page spoiled for good must not meet an open breaker first.
         let threshold = if luck == DOOM { 1000 } else { rng.u32(3..=5) };
         // What an outage meets on its way decides how it ends: submissions and tokens are out of it.
@@ -119,19 +146,32 @@ impl Scenario {
             "rate_limit: {{requests_per_second: {rate}, burst: {}}}\nmax_in_flight: {MAX_IN_FLIGHT}\n\
              max_queries: {max_queries}\ntimeouts: {{connect: 5s, response: 20s, idle: 10s}}\n\
              retry: {{max_attempts: {MAX_ATTEMPTS}, base_delay: 500ms, max_delay: 8s}}\n\
-             circuit_breaker: {{failure_threshold: {}, open_for: 5s}}\npoll: {{initial_delay: 1s, max_delay: 10s}}",
+             circuit_breaker: {{failure_threshold: {}, open_for: 5s, max_failed_probes: 200}}\npoll: {{initial_delay: 1s, max_delay: 10s}}",
             rng.u32(1..=6),
             threshold,
         );
         self.world.add_tenant_lines(&name, &lines);
         let first = self.reports.len();
-        for nth in 0..rng.usize(1..=3) {
-            let report = report_plan(format!("{name}r{nth}"), &name, rng);
+        for nth in 0..if luck == CALM { 1 } else { rng.usize(1..=3) } {
+            let mut report = report_plan(format!("{name}r{nth}"), &name, rng);
+            if luck == CALM {
+                report.result.rows = report.page_size * rng.u64(80..160);
+                report.result.page_sizes = PageSizes::AsAsked;
+            }
             mock = mock.report(&report.name, report.result.clone());
             self.reports.push(report);
         }
         let reports = &mut self.reports[first..];
-        let mut plan = TenantPlan { name: name.clone(), rate, loses_submissions: false };
+        let mut plan = TenantPlan {
+            name: name.clone(),
+            rate,
+            loses_submissions: false,
+            allows_less: luck == LOWER_LIMIT,
+            is_up: matches!(luck, LOWER_LIMIT | TOKENS | CALM),
+            is_calm: luck == CALM,
+            tokens: matches!(luck, LOWER_LIMIT | CALM).then_some(TokenPlan::QUIET),
+            refusals: Vec::new(),
+        };
         match luck {
             DOOM => mock = doomed(mock, &mut reports[0], rng),
             1 => {
@@ -144,32 +184,46 @@ impl Scenario {
                 reports.iter_mut().for_each(|report| report.fortune = Fortune::Parked);
             }
             3 | 4 => {
-                let (from, to) = outage_times(rng);
-                self.world.partitions.push(Partition { tenant: name.clone(), from, lasts: to - from });
+                for Range { start, end } in outage_times(rng) {
+                    let lasts = end - start;
+                    self.world.partitions.push(Partition { tenant: name.clone(), from: start, lasts });
+                }
             }
             5 => {
-                let (from, to) = outage_times(rng);
-                mock = mock.outage(Outage { from, to, kind: OutageKind::Reset });
+                for Range { start: from, end: to } in outage_times(rng) {
+                    mock = mock.outage(Outage { from, to, kind: OutageKind::Reset });
+                }
             }
             6 => {
-                let (from, to) = outage_times(rng);
-                mock = mock.outage(Outage { from, to, kind: OutageKind::Unavailable });
+                plan.refusals = outage_times(rng);
+                for Range { start: from, end: to } in plan.refusals.clone() {
+                    mock = mock.outage(Outage { from, to, kind: OutageKind::Unavailable });
+                }
                 // Tries that are answered may be used up before it is over.
                 reports.iter_mut().for_each(|report| report.fortune = Fortune::CompleteOrParked);
             }
-            7 => {
+            THROTTLES => mock = trouble::throttles(mock, wall, rng),
+            LOWER_LIMIT => mock = trouble::lower_limit(mock, rate, rng),
+            TOKENS => {
+                let (troubled, tokens) = trouble::tokens(mock, rng);
+                (mock, plan.tokens) = (troubled, Some(tokens));
+            }
+            CALM => mock = mock.latency(Duration::from_millis(rng.u64(0..60))).latency_spread(Duration::ZERO),
+            LOSES_SUBMISSIONS => {
                 mock = mock.fault(FaultRule::new(Matcher::kind(CallKind::Submit).first(1), Fault::NoAnswer));
                 plan.loses_submissions = true;
             }
             _ => {}
         }
-        if !is_outage {
-            mock = passing_token_faults(mock, rng);
+        if !(THROTTLES..=CALM).contains(&luck) {
+            if !is_outage {
+                mock = passing_token_faults(mock, rng);
+            }
+            if !is_outage && luck != LOSES_SUBMISSIONS {
+                mock = passing_submission_faults(mock, rng);
+            }
+            mock = passing_faults(mock, wall, rng);
         }
-        if !is_outage && luck != 7 {
-            mock = passing_submission_faults(mock, rng);
-        }
-        mock = passing_faults(mock, rng);
         self.world.tenants.insert(name, mock);
         self.tenants.push(plan);
     }
@@ -212,11 +266,11 @@ fn report_plan(name: String, tenant: &str, rng: &mut Rng) -> ReportPlan {
 }
 
 fn passing_token_faults(mut mock: MockTenantBuilder, rng: &mut Rng) -> MockTenantBuilder {
-    if rng.u32(0..4) == 0 {
-        mock = mock.revoke_tokens_at(Duration::from_secs(rng.u64(2..20)));
-    }
-    if rng.u32(0..4) == 0 {
-        mock = mock.token_life(Duration::from_secs(rng.u64(5..60)));
+    // Not both: a token that is fetched ahead of time and taken back at once is two rejections for one call.
+    match rng.u32(0..2) {
+        0 if rng.bool() => mock = mock.revoke_tokens_at(Duration::from_secs(rng.u64(2..20))),
+        1 if rng.bool() => mock = mock.token_life(Duration::from_secs(rng.u64(5..60))),
+        _ => {}
     }
     if rng.u32(0..6) == 0 {
         let fault = passing_fault(rng);
@@ -236,14 +290,20 @@ fn passing_submission_faults(mock: MockTenantBuilder, rng: &mut Rng) -> MockTena
     mock.fault(FaultRule::new(Matcher::kind(CallKind::Submit).first(rng.u64(1..=2)), fault))
 }
 
-/// From when to when a tenant can't be reached. By then the queries are submitted.
-fn outage_times(rng: &mut Rng) -> (Duration, Duration) {
-    let from = Duration::from_secs(rng.u64(4..20));
-    (from, from + Duration::from_secs(rng.u64(1..70)))
+/// From when to when a tenant can't be reached, once or twice. By then the queries are submitted.
+fn outage_times(rng: &mut Rng) -> Vec<Range<Duration>> {
+    let mut times = Vec::new();
+    let mut end = 0;
+    for _ in 0..rng.u32(1..=2) {
+        let from = end + rng.u64(4..20);
+        end = from + rng.u64(1..70);
+        times.push(Duration::from_secs(from)..Duration::from_secs(end));
+    }
+    times
 }
 
 /// Up to three kinds of fault that pass: no request meets more than five of them, of the eight tries that it has.
-fn passing_faults(mut mock: MockTenantBuilder, rng: &mut Rng) -> MockTenantBuilder {
+fn passing_faults(mut mock: MockTenantBuilder, wall: Timestamp, rng: &mut Rng) -> MockTenantBuilder {
     if rng.u32(0..4) == 0 {
         let forms = [RetryAfter::HttpDate, RetryAfter::Rfc850, RetryAfter::Asctime, RetryAfter::Missing];
         mock = mock.retry_after(forms[rng.usize(..4)].clone());
@@ -262,8 +322,7 @@ fn passing_faults(mut mock: MockTenantBuilder, rng: &mut Rng) -> MockTenantBuild
     }
     if rng.u32(0..4) == 0 {
         let from = rng.u64(0..20);
-        let wait = Fault::told_to_wait(if rng.bool() { 429 } else { 503 }, rng.u64(1..60));
-        mock = mock.fault(FaultRule::new(Matcher::pages().matches(from..from + 1), wait));
+        mock = mock.fault(FaultRule::new(Matcher::pages().matches(from..from + 1), trouble::pause(wall, rng)));
     }
     mock
 }

@@ -78,6 +78,10 @@ pub struct World {
     pub yaml: String,
     /// What is extracted, all at once.
     pub asked: Vec<Asked>,
+    /// Reports that are asked for so much later.
+    pub later: BTreeMap<String, Duration>,
+    /// The shortest way of a message.
+    pub least_latency: Duration,
     /// The longest way of a message.
     pub latency: Duration,
     /// The step of simulated time. Messages arrive at its ends only.
@@ -94,6 +98,8 @@ pub struct Aftermath {
     pub endings: BTreeMap<String, Result<Ending, Failure>>,
     /// The tenants, with their ledgers.
     pub tenants: BTreeMap<String, SharedTenant>,
+    /// When connections to each tenant were made, since its start.
+    pub connections: BTreeMap<String, Vec<Duration>>,
     /// The disk.
     pub disk: SimDisk,
     /// Every snapshot that the engine published, with its time.
@@ -111,6 +117,8 @@ impl World {
             deaf: Vec::new(),
             yaml: "engine: {threads: 0}\ntenants:\n".to_owned(),
             asked: Vec::new(),
+            later: BTreeMap::new(),
+            least_latency: Duration::from_millis(1),
             latency: Duration::from_millis(8),
             tick: Duration::from_millis(10),
             partitions: Vec::new(),
@@ -151,24 +159,30 @@ impl World {
 
     /// The network with its tenants; the engine is still to come.
     pub fn network<'a>(&self) -> (turmoil::Sim<'a>, BTreeMap<String, SharedTenant>) {
+        let (sim, tenants, _) = self.watched_network();
+        (sim, tenants)
+    }
+
+    fn watched_network<'a>(&self) -> (turmoil::Sim<'a>, BTreeMap<String, SharedTenant>, Connections) {
         let mut sim = turmoil::Builder::new()
             .simulation_duration(self.bound)
             .tick_duration(self.tick)
-            .min_message_latency(Duration::from_millis(1))
+            .min_message_latency(self.least_latency)
             .max_message_latency(self.latency)
             .tcp_capacity(4096)
             .rng_seed(self.seed)
             .build();
-        let mut tenants = BTreeMap::new();
+        let (mut tenants, connections) = (BTreeMap::new(), Connections::default());
         for (name, builder) in &self.tenants {
             let tenant: SharedTenant = Arc::new(Mutex::new(builder.clone().build()));
             tenants.insert(name.clone(), tenant.clone());
-            sim.host(name.clone(), move || serve(tenant.clone()));
+            let (host, connections) = (name.clone(), connections.clone());
+            sim.host(name.clone(), move || serve(host.clone(), tenant.clone(), connections.clone()));
         }
         for name in &self.deaf {
             sim.host(name.clone(), std::future::pending);
         }
-        (sim, tenants)
+        (sim, tenants, connections)
     }
 
     /// The way from the engine to the tenants.
@@ -182,6 +196,23 @@ impl World {
             .map_err(|problems| format!("{problems}\n{}", self.yaml))
     }
 
+    /// The same with a network whose ways all take the same five milliseconds, so that what one tenant is asked does
+    /// not depend on how much passes between others.
+    #[must_use]
+    pub fn with_even_network(mut self) -> Self {
+        let five = Duration::from_millis(5);
+        (self.least_latency, self.latency, self.tick) = (five, five, five);
+        self
+    }
+
+    /// The same with a network whose ways take next to nothing.
+    #[must_use]
+    pub fn nearby(mut self) -> Self {
+        let one = Duration::from_millis(1);
+        (self.least_latency, self.latency, self.tick) = (one, one, one);
+        self
+    }
+
     /// Runs it until every report has ended.
     ///
     /// # Errors
@@ -192,7 +223,7 @@ impl World {
 
     /// Like [`run`](Self::run), with an engine for each of these groups of reports. They share the disk and the store.
     pub fn run_as(&self, processes: &[Vec<Asked>]) -> Result<Aftermath, String> {
-        let (mut sim, tenants) = self.network();
+        let (mut sim, tenants, connections) = self.watched_network();
         let disk = SimDisk::new();
         let found = Arc::new(Mutex::new(Found::default()));
         let clock = WallClock::new(|| WALL_START.plus(turmoil::sim_elapsed().unwrap_or_default()));
@@ -206,7 +237,8 @@ impl World {
         sim.run().map_err(|error| error.to_string())?;
         drop(sim);
         let Found { endings, events, took } = std::mem::take(&mut *found.lock());
-        Ok(Aftermath { endings, tenants, disk, events, took })
+        let connections = std::mem::take(&mut *connections.lock());
+        Ok(Aftermath { endings, tenants, connections, disk, events, took })
     }
 }
 
@@ -217,11 +249,15 @@ struct Found {
     took: Duration,
 }
 
-async fn serve(tenant: SharedTenant) -> turmoil::Result {
+/// When each host was connected to.
+type Connections = Arc<Mutex<BTreeMap<String, Vec<Duration>>>>;
+
+async fn serve(host: String, tenant: SharedTenant, connections: Connections) -> turmoil::Result {
     let clock = TenantClock::start_now();
     let listener = turmoil::net::TcpListener::bind("0.0.0.0:80").await?;
     loop {
         let (stream, _) = listener.accept().await?;
+        connections.lock().entry(host.clone()).or_default().push(clock.now());
         tokio::task::spawn_local(serve_connection(stream, tenant.clone(), clock));
     }
 }
@@ -250,8 +286,14 @@ async fn extract(world: World, disk: SimDisk, store: MemoryStore, found: Arc<Mut
         });
     }
     let extractions = world.asked.iter().map(|Asked { report, .. }| {
-        let engine = engine.clone();
-        async move { (report.clone(), engine.extract(report).await) }
+        let (engine, later) = (engine.clone(), world.later.get(report).copied());
+        async move {
+            // Who need not wait asks in the first turn.
+            if let Some(later) = later {
+                tokio::time::sleep(later).await;
+            }
+            (report.clone(), engine.extract(report).await)
+        }
     });
     let endings = futures::future::join_all(extractions).await;
     // The last snapshots and the last cleaning up take a turn or two.
