@@ -124,9 +124,12 @@ impl<'a> Tries<'a> {
             tokio::time::sleep(MIN_PAUSE).await;
             return Ok(());
         }
-        let was_probe = permit.is_probe();
+        let (was_probe, token_asked) = (permit.is_probe(), permit.token().map(|token| token.asked));
         permit.end(fault.outcome, Some(fault.message.clone()));
-        let retry = self.budget.after(fault.outcome, was_probe, self.context.draw());
+        let retry = match (fault.outcome, token_asked) {
+            (Outcome::AuthExpired, Some(asked)) => self.budget.refused(Instant::now(), asked),
+            (outcome, _) => self.budget.after(outcome, was_probe, self.context.draw()),
+        };
         if matches!(fault.outcome, Outcome::Throttled { .. }) {
             self.throttled(&fault)?;
         } else {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 /// A client secret or the like.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
@@ -36,6 +38,8 @@ pub struct AccessToken {
     pub value: Secret,
     /// Which of the tenant's tokens this is.
     pub generation: TokenGeneration,
+    /// When it was asked for: it is no older than that.
+    pub asked: Instant,
 }
 
 #[cfg(test)]
@@ -44,7 +48,8 @@ mod tests {
 
     #[test]
     fn debug_output_does_not_hold_the_secret() {
-        let token = AccessToken { value: Secret::new("canary-123"), generation: TokenGeneration(1) };
+        let token =
+            AccessToken { value: Secret::new("canary-123"), generation: TokenGeneration(1), asked: Instant::now() };
         assert!(!format!("{token:?}").contains("canary"));
     }
 }

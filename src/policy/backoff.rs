@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::model::Outcome;
 
 /// Past so many doublings every sensible delay has met its maximum.
@@ -49,13 +51,14 @@ pub struct RetryBudget {
     settings: RetrySettings,
     n_charged: u32,
     n_delays: u32,
-    replayed: bool,
+    /// When a token was first refused.
+    refused_at: Option<Instant>,
 }
 
 impl RetryBudget {
     /// A request that has not been tried yet.
     pub fn new(settings: RetrySettings) -> Self {
-        Self { settings, n_charged: 0, n_delays: 0, replayed: false }
+        Self { settings, n_charged: 0, n_delays: 0, refused_at: None }
     }
 
     /// Tries that counted so far.
@@ -64,16 +67,11 @@ impl RetryBudget {
     }
 
     /// Decides after a try that ended so. `probe` tells that it went out as a probe of a half-open breaker.
-    ///
-    /// A 401 is replayed once, whatever the budget; the second one is [`Retry::Never`]: the credentials are the matter.
+    /// For a 401 to a call with a token see [`refused`](Self::refused).
     pub fn after(&mut self, outcome: Outcome, probe: bool, random: f64) -> Retry {
         match outcome {
             Outcome::Throttled { wait: Some(_) } => Retry::Now,
             Outcome::Throttled { wait: None } => self.back_off(random),
-            Outcome::AuthExpired if !self.replayed => {
-                self.replayed = true;
-                Retry::Now
-            }
             // The breaker has opened again and holds the request back.
             Outcome::Transient | Outcome::WrongKind if probe => Retry::Now,
             Outcome::Transient | Outcome::WrongKind => {
@@ -82,6 +80,20 @@ impl RetryBudget {
             }
             Outcome::Ok | Outcome::AuthExpired | Outcome::Permanent | Outcome::Contract | Outcome::Local => {
                 Retry::Never
+            }
+        }
+    }
+
+    /// Decides after a 401 that came now, to a call with a token that was asked for at `asked`: it is replayed once.
+    ///
+    /// The replay is no replay yet if its token is older than the first 401. Whatever made the tenant refuse the one
+    /// before may have ended this one with it; only a newer one tells whether tokens are the matter.
+    pub fn refused(&mut self, now: Instant, asked: Instant) -> Retry {
+        match self.refused_at {
+            Some(first) if asked >= first => Retry::Never,
+            _ => {
+                self.refused_at.get_or_insert(now);
+                Retry::Now
             }
         }
     }
@@ -171,10 +183,18 @@ mod tests {
 
     #[test]
     fn o4_a_rejected_token_is_replayed_once_and_the_replay_is_no_try() {
-        let mut budget = RetryBudget::new(SETTINGS);
-        assert_eq!(budget.after(Outcome::AuthExpired, false, 1.0), Retry::Now);
+        let (mut budget, start) = (RetryBudget::new(SETTINGS), Instant::now());
+        assert_eq!(budget.refused(start + secs(9), start), Retry::Now);
         assert_eq!(budget.n_charged(), 0);
-        assert_eq!(budget.after(Outcome::AuthExpired, false, 1.0), Retry::Never);
+        assert_eq!(budget.refused(start + secs(11), start + secs(10)), Retry::Never);
+    }
+
+    #[test]
+    fn o4_a_token_that_is_older_than_the_first_refusal_may_have_been_taken_back_with_the_one_before() {
+        let (mut budget, start) = (RetryBudget::new(SETTINGS), Instant::now());
+        assert_eq!(budget.refused(start + secs(9), start), Retry::Now);
+        assert_eq!(budget.refused(start + secs(11), start + secs(8)), Retry::Now, "renewed ahead of its end");
+        assert_eq!(budget.refused(start + secs(13), start + secs(12)), Retry::Never);
     }
 
     #[test]

@@ -232,7 +232,7 @@ impl TokenPolicy {
             Err(message) => return self.fail(now, Failure::new(FailureClass::Auth, message)),
         };
         self.last_generation = TokenGeneration(self.last_generation.0 + 1);
-        let token = AccessToken { value: answer.access_token, generation: self.last_generation };
+        let token = AccessToken { value: answer.access_token, generation: self.last_generation, asked: sent };
         let margin = (life / MARGIN_PART).min(MAX_MARGIN);
         let lead = self.settings.refresh_before.min(life / LEAD_PART).max(margin);
         let ends = end_of_life(sent, now, life, lead);

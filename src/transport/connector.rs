@@ -19,7 +19,7 @@ use super::dial::{ByteStream, Dial, DialError};
 use super::exchange::Exchange;
 use super::guard::Guard;
 use super::settings::{ProxyChoice, TransportSettings};
-use super::standby::{Alive, Standby};
+use super::standby::{Alive, DeadAtOnce, Standby};
 use super::tunnel;
 use crate::model::TransportFault;
 
@@ -104,8 +104,13 @@ impl Route {
     }
 
     async fn connection(&self, most: Duration) -> Result<(Box<dyn ByteStream>, Alive), TransportFault> {
-        if let Some(ready) = self.standby.take(most) {
-            return Ok(ready);
+        match self.standby.take(most) {
+            Ok(Some(ready)) => return Ok(ready),
+            Ok(None) => {}
+            Err(DeadAtOnce) => {
+                let reason = "it was closed as soon as it stood".to_owned();
+                return Err(TransportFault::Connect { host: self.origin.place(), reason });
+            }
         }
         if let Some(fault) = self.standby.take_fault() {
             return Err(fault);

@@ -29,15 +29,15 @@ impl PathTimes {
         }
     }
 
-    /// How far the times lie apart: from the shortest to the third quartile, so that a single slow look-up of a name
-    /// or one lost packet says nothing. Zero as long as there are too few.
+    /// How far the times lie apart, the longest one left out: a single slow look-up of a name or one lost packet says
+    /// nothing. Zero as long as there are too few.
     pub fn spread(&self) -> Duration {
         let mut times: Vec<Duration> = self.0.lock().iter().copied().collect();
         if times.len() < N_TELLING {
             return Duration::ZERO;
         }
         times.sort_unstable();
-        times[times.len() * 3 / 4] - times[0]
+        times[times.len() - 2] - times[0]
     }
 }
 

@@ -33,6 +33,9 @@ struct Spare {
     alive: Alive,
 }
 
+/// A connection ended before anything was sent over it.
+pub(super) struct DeadAtOnce;
+
 /// The connections to one origin, on one arbiter.
 pub(super) struct Standby {
     /// How long a connection is kept for a request.
@@ -100,12 +103,21 @@ impl Standby {
     }
 
     /// A connection made ahead that is still open and no older than `most`, the newest one first.
-    pub(super) fn take(&self, most: Duration) -> Option<(Box<dyn ByteStream>, Alive)> {
+    ///
+    /// # Errors
+    /// If one was closed as soon as it stood: the next would be, too.
+    pub(super) fn take(&self, most: Duration) -> Result<Option<(Box<dyn ByteStream>, Alive)>, DeadAtOnce> {
         self.spares.borrow_mut().retain(|spare| spare.since.elapsed() <= self.keep_alive);
         loop {
-            let mut spare = self.spares.borrow_mut().pop_back()?;
-            if spare.since.elapsed() <= most && is_quiet(&mut *spare.io) {
-                return Some((spare.io, spare.alive));
+            let Some(mut spare) = self.spares.borrow_mut().pop_back() else { return Ok(None) };
+            let age = spare.since.elapsed();
+            if is_quiet(&mut *spare.io) {
+                if age <= most {
+                    return Ok(Some((spare.io, spare.alive)));
+                }
+            } else if age < NEWS {
+                self.failed_at.set(Some(Instant::now()));
+                return Err(DeadAtOnce);
             }
         }
     }

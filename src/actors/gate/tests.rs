@@ -91,7 +91,7 @@ fn ticks() -> MachineClock {
 }
 
 fn renewed(generation: u64, life: Duration) -> TokenRenewed {
-    let token = AccessToken { value: Secret::new("t"), generation: TokenGeneration(generation) };
+    let token = AccessToken { value: Secret::new("t"), generation: TokenGeneration(generation), asked: Instant::now() };
     TokenRenewed { token, expires_at: Instant::now() + life }
 }
 
