@@ -19,7 +19,7 @@ use super::dial::{ByteStream, Dial, DialError};
 use super::exchange::Exchange;
 use super::guard::Guard;
 use super::settings::{ProxyChoice, TransportSettings};
-use super::standby::{Alive, DeadAtOnce, Standby};
+use super::standby::{DeadAtOnce, Ready, Standby};
 use super::tunnel;
 use crate::model::TransportFault;
 
@@ -103,7 +103,7 @@ impl Route {
         Self { origin, settings, dial, standby }
     }
 
-    async fn connection(&self, most: Duration) -> Result<(Box<dyn ByteStream>, Alive), TransportFault> {
+    async fn connection(&self, most: Duration) -> Result<Ready, TransportFault> {
         match self.standby.take(most) {
             Ok(Some(ready)) => return Ok(ready),
             Ok(None) => {}

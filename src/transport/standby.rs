@@ -63,6 +63,8 @@ pub(super) struct Counted {
 pub(super) type Alive = Counted;
 /// A request from its sending to the end of its answer's body.
 pub(super) type Busy = Counted;
+/// A connection that can carry a request, and its place in the count.
+pub(super) type Ready = (Box<dyn ByteStream>, Alive);
 
 impl Counted {
     fn new(standby: &Rc<Standby>, which: fn(&Standby) -> &Cell<usize>) -> Self {
@@ -106,7 +108,7 @@ impl Standby {
     ///
     /// # Errors
     /// If one was closed as soon as it stood: the next would be, too.
-    pub(super) fn take(&self, most: Duration) -> Result<Option<(Box<dyn ByteStream>, Alive)>, DeadAtOnce> {
+    pub(super) fn take(&self, most: Duration) -> Result<Option<Ready>, DeadAtOnce> {
         self.spares.borrow_mut().retain(|spare| spare.since.elapsed() <= self.keep_alive);
         loop {
             let Some(mut spare) = self.spares.borrow_mut().pop_back() else { return Ok(None) };
