@@ -25,7 +25,6 @@ use crate::model::{MachineClock, Outcome, Park, ParkReason, TenantName, TokenGen
 use crate::policy::gate::{Decision, GatePolicy, GateSettings, Held, Lane, Refusal};
 use crate::policy::rate_limit::cap;
 use crate::state::StoreHandle;
-use crate::transport::PathTimes;
 
 mod shared;
 
@@ -46,8 +45,6 @@ pub struct GateParts {
     pub settings: GateSettings,
     /// Whom it talks to.
     pub lines: GateLines,
-    /// How evenly the network carries calls.
-    pub path: PathTimes,
     /// Calls under way; kept over a rebuild.
     pub in_flight: InFlight,
     /// Numbers of permits; kept over a rebuild, so that no number is used twice.
@@ -149,7 +146,7 @@ impl GateActor {
     /// Lets out whatever may go out now, and sets the alarm for the rest.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        self.policy.set_jitter(self.parts.path.spread());
+        self.policy.set_jitter(self.parts.lines.permits.path.lock().spread());
         let wake = loop {
             let has_token = self.token.as_ref().is_some_and(|token| token.expires_at > now);
             let waiting = &mut self.waiting;
@@ -342,10 +339,8 @@ impl Handler<ToldQuotas> for GateActor {
     type Result = ();
 
     fn handle(&mut self, told: ToldQuotas, ctx: &mut Self::Context) {
-        if let Some((most, holds)) = cap(&told.hint) {
-            self.policy.told_most(told.received, most, holds);
-            self.pump(ctx);
-        }
+        self.policy.told_most(told.received, cap(&told.hint));
+        self.pump(ctx);
     }
 }
 

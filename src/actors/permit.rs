@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::actors::{CallEnded, CallKind, Line, ToldQuotas, ToldToWait};
 use crate::model::{AccessToken, Outcome};
-use crate::policy::gate::TURN_LIFE;
+use crate::policy::gate::{PathTimes, TURN_LIFE};
 use crate::policy::rate_limit::RateHint;
 use crate::tenant::Watch;
 use crate::transport::MayGo;
@@ -63,6 +63,8 @@ pub struct PermitLines {
     pub told_to_wait: Line<ToldToWait>,
     /// What answers say of quotas.
     pub told_quotas: Line<ToldQuotas>,
+    /// How evenly pages' answers come.
+    pub path: Arc<Mutex<PathTimes>>,
     /// Ends.
     pub ended: Line<CallEnded>,
     /// The pause that is left to a gate that comes after.
@@ -145,6 +147,13 @@ impl Permit {
 }
 
 impl Watch for Permit {
+    /// Pages are many and alike: what their answers take tells of the network.
+    fn answered(&self) {
+        if self.report.call == CallKind::Page {
+            self.lines.path.lock().note(self.admitted.elapsed());
+        }
+    }
+
     /// Tells the gate of a pause at once, before the answer's body is read.
     fn told_to_wait(&self, status: u16, wait: Option<Duration>) {
         let received = Instant::now();

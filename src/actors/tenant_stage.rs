@@ -201,7 +201,6 @@ impl TenantStage {
                 probe_deadline: config.timeouts.connect + config.timeouts.response + config.timeouts.idle,
             },
             lines: self.gate.clone(),
-            path: self.link.transport.path.clone(),
             in_flight: self.in_flight.clone(),
             numbers: self.permit_numbers.clone(),
             clock: self.shared.clock.clone(),

@@ -6,6 +6,7 @@
 //! it takes a turn that all of them share, and that is given elsewhere.
 
 mod pace;
+mod path;
 mod turns;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 
 use self::pace::Pace;
 pub use self::pace::{PaceLog, PaceRecord, PaceSettings};
+pub use self::path::PathTimes;
 pub use self::turns::Lane;
 use self::turns::Turns;
 use crate::model::{ExtractionId, Outcome};
@@ -288,8 +290,10 @@ impl GatePolicy {
 
     /// The tenant's answers say that it allows so many calls a second at most, and for how long that holds. It can only
     /// lower the pace, and never below the least there is: who is to stop is told to wait.
-    pub fn told_most(&mut self, received: Instant, most: f64, holds: Duration) {
-        self.told_most = Some((most, received + holds.min(LONGEST_WAIT)));
+    ///
+    /// None where the newest answer says nothing that would bind: that takes the place of what an older one said, too.
+    pub fn told_most(&mut self, received: Instant, most: Option<(f64, Duration)>) {
+        self.told_most = most.map(|(most, holds)| (most, received + holds.min(LONGEST_WAIT)));
     }
 
     /// How unevenly the network carries calls to the tenant.

@@ -17,6 +17,8 @@ pub struct Call<'a> {
 
 /// Whoever let a call out, and hears at once what the head of its answer means for all others.
 pub trait Watch {
+    /// The head of an answer is here.
+    fn answered(&self);
     /// The tenant asks for a pause: status code and length.
     fn told_to_wait(&self, status: u16, wait: Option<Duration>);
     /// The tenant tells of its quotas.
@@ -27,6 +29,12 @@ pub trait Watch {
 
 /// A call that nobody had to let out, as to a token endpoint elsewhere.
 impl<W: Watch> Watch for Option<Rc<W>> {
+    fn answered(&self) {
+        if let Some(watch) = self {
+            watch.answered();
+        }
+    }
+
     fn told_to_wait(&self, status: u16, wait: Option<Duration>) {
         if let Some(watch) = self {
             watch.told_to_wait(status, wait);

@@ -142,7 +142,7 @@ impl TenantClient {
             body: Some(Bytes::from(form.finish())),
             may_go: watch.may_go(),
         };
-        let answer = send(&self.token_http, request, "the token request", &self.mask).await?;
+        let answer = self.send(&self.token_http, request, "the token request", watch).await?;
         let (body, _) = self.small_body(Expecting::Token, answer, "the token request", watch).await?;
         let mut answer = json::token(&body).ok_or_else(|| {
             let message = format!("the token answer can't be read{}", shown(Expecting::Token, &body, &self.mask));
@@ -175,7 +175,7 @@ impl TenantClient {
             body: Some(Bytes::from(body)),
             may_go: call.watch.may_go(),
         };
-        let answer = send(&self.http, request, "the submission", &self.mask).await?;
+        let answer = self.send(&self.http, request, "the submission", call.watch).await?;
         let (body, _) = self.small_body(Expecting::Submit, answer, "the submission", call.watch).await?;
         json::query_id(&body).ok_or_else(|| wrong_kind("the submission's answer has no queryId", &body, &self.mask))
     }
@@ -193,7 +193,7 @@ impl TenantClient {
             may_go: call.watch.may_go(),
         };
         let what = format!("the status of query {}", self.mask.text(query.as_str()));
-        let answer = send(&self.http, request, &what, &self.mask).await?;
+        let answer = self.send(&self.http, request, &what, call.watch).await?;
         if matches!(answer.head.status, 404 | 410) {
             answer.body.drain().await;
             return Ok(StatusAnswer::Gone);
@@ -228,7 +228,7 @@ impl TenantClient {
             may_go: call.watch.may_go(),
         };
         let what = format!("page {number}");
-        let answer = send(&self.http, request, &what, &self.mask).await?;
+        let answer = self.send(&self.http, request, &what, call.watch).await?;
         if answer.head.status == 404 {
             let total_count = total_count(&answer.head);
             answer.body.drain().await;
@@ -342,13 +342,37 @@ impl TenantClient {
     fn query_url(&self, query: &QueryId) -> String {
         format!("{}/api/v2/reporting/queries/{}", self.settings.base_url, path_segment(query.as_str()))
     }
-}
 
-async fn send(http: &HttpClient, request: Request, what: &str, mask: &Mask) -> Result<Answer, CallFault> {
-    // Every call that reaches the tenant has a permit of its own, a repetition too.
-    http.send(request).await.map_err(|fault| {
-        CallFault::transport(&fault, classify_fault(&fault), format!("{what}: {}", mask.text(&fault.to_string())))
-    })
+    /// Sends one request. Every call that reaches the tenant has a permit of its own, a repetition too.
+    async fn send(
+        &self,
+        http: &HttpClient,
+        request: Request,
+        what: &str,
+        watch: &dyn Watch,
+    ) -> Result<Answer, CallFault> {
+        let (outcome, refused) = http.send_heeding(request).await;
+        let fault = match outcome {
+            Ok(answer) => {
+                watch.answered();
+                return Ok(answer);
+            }
+            Err(fault) => fault,
+        };
+        let message = format!("{what}: {}", self.mask.text(&fault.to_string()));
+        let mut failed = CallFault::transport(&fault, classify_fault(&fault), message);
+        // An answer that can't be used may still ask for a pause.
+        let now = self.settings.clock.now();
+        if let Some(head) = refused
+            && let outcome @ Outcome::Throttled { wait: Some(wait) } =
+                classify_head(Expecting::Page, &head, now).outcome
+        {
+            watch.told_to_wait(head.status, Some(wait));
+            (failed.outcome, failed.status) = (outcome, Some(head.status));
+            failed.throttle = Some((head.status, Some(wait)));
+        }
+        Err(failed)
+    }
 }
 
 type Header = (&'static str, HeaderText);

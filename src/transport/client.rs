@@ -82,11 +82,21 @@ impl HttpClient {
     /// After `Dns`, `Connect`, `Untrusted`, `Proxy` and `Late` nothing of the request was sent; after any other fault the peer
     /// may have received and acted on it.
     pub async fn send(&self, request: Request) -> Result<Answer, TransportFault> {
-        let target = Target::parse(&request.url)?;
+        self.send_heeding(request).await.0
+    }
+
+    /// The same, and with a fault what could be read of a head that was refused: it may ask for a pause.
+    pub async fn send_heeding(&self, request: Request) -> (Result<Answer, TransportFault>, Option<AnswerHead>) {
         let exchange = Rc::new(Exchange::new(request.may_go.clone()));
+        let outcome = self.sent(request, &exchange).await;
+        (outcome, exchange.take_refused())
+    }
+
+    async fn sent(&self, request: Request, exchange: &Rc<Exchange>) -> Result<Answer, TransportFault> {
+        let target = Target::parse(&request.url)?;
         match request.method {
-            Method::Post => self.attempt(&self.over(&target.origin, FRESH), &target, &request, &exchange).await,
-            Method::Get => match self.attempt(&self.pooled(&target.origin), &target, &request, &exchange).await {
+            Method::Post => self.attempt(&self.over(&target.origin, FRESH), &target, &request, exchange).await,
+            Method::Get => match self.attempt(&self.pooled(&target.origin), &target, &request, exchange).await {
                 Err(TransportFault::NoAnswer(reason)) if exchange.is_stale() => {
                     self.repooled(&target.origin);
                     Err(TransportFault::Stale(reason))

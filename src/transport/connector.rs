@@ -13,7 +13,7 @@ use actix_service::Service;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
 use awc::http::Uri;
 use futures::future::LocalBoxFuture;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::dial::{ByteStream, Dial, DialError};
 use super::exchange::Exchange;
@@ -150,17 +150,12 @@ impl Route {
     }
 
     async fn dial(&self, host: &str, port: u16) -> Result<Box<dyn ByteStream>, TransportFault> {
-        let began = Instant::now();
-        let dialled = self.dial.dial(host, port).await.map_err(|error| match error {
+        self.dial.dial(host, port).await.map_err(|error| match error {
             DialError::Dns(reason) => TransportFault::Dns { host: host.to_owned(), reason },
             DialError::Connect(reason) => {
                 TransportFault::Connect { host: format!("{}:{port}", bracketed(host)), reason }
             }
-        });
-        if dialled.is_ok() {
-            self.settings.path.note(began.elapsed());
-        }
-        dialled
+        })
     }
 }
 

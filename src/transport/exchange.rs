@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::head::ReceivedHead;
 use super::request::MayGo;
-use crate::model::TransportFault;
+use crate::model::{AnswerHead, TransportFault};
 
 tokio::task_local! {
     static CURRENT: Rc<Exchange>;
@@ -27,6 +27,7 @@ pub(super) struct Exchange {
     reused: Cell<bool>,
     answered: Cell<bool>,
     head: RefCell<Option<ReceivedHead>>,
+    refused: RefCell<Option<AnswerHead>>,
     fault: RefCell<Option<TransportFault>>,
     may_go: Option<MayGo>,
 }
@@ -66,6 +67,15 @@ impl Exchange {
 
     pub(super) fn note_head(&self, head: ReceivedHead) {
         *self.head.borrow_mut() = Some(head);
+    }
+
+    /// A head came that can't be used.
+    pub(super) fn note_refused(&self, head: AnswerHead) {
+        *self.refused.borrow_mut() = Some(head);
+    }
+
+    pub(super) fn take_refused(&self) -> Option<AnswerHead> {
+        self.refused.borrow_mut().take()
     }
 
     /// Keeps the first fault: what follows it is only its echo.

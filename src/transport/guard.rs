@@ -37,7 +37,7 @@ pub(super) struct Guard {
     n_exchanges: u64,
     /// Why the connection must not be used any further.
     spent: Option<&'static str>,
-    _alive: Alive,
+    alive: Alive,
 }
 
 enum State {
@@ -58,7 +58,7 @@ impl Guard {
             exchange: None,
             n_exchanges: 0,
             spent: None,
-            _alive: alive,
+            alive,
         }
     }
 
@@ -68,6 +68,7 @@ impl Guard {
             exchange.begin(self.n_exchanges > 0);
         }
         self.exchange = exchange;
+        self.alive.standby().is_used_again(self.n_exchanges);
         self.n_exchanges += 1;
         if !self.behind_head.is_empty() {
             self.spent = Some("the peer sent more than its answer");
@@ -133,6 +134,9 @@ impl Guard {
                 }
             }
             Err(fault) => {
+                if let Some((exchange, head)) = self.exchange.as_ref().zip(reader.take_refused()) {
+                    exchange.note_refused(head);
+                }
                 let error = io::Error::new(io::ErrorKind::InvalidData, fault.to_string());
                 return Poll::Ready(Err(self.fail(fault, error)));
             }
@@ -222,6 +226,12 @@ impl ActixStream for Guard {
 
     fn poll_write_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         Poll::Ready(Ok(Ready::WRITABLE))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.alive.standby().has_ended(self.n_exchanges);
     }
 }
 

@@ -59,6 +59,8 @@ pub(super) struct HeadReader {
     line_start: usize,
     n_lines: usize,
     n_interim: usize,
+    /// What could be read of a head that was refused.
+    refused: Option<AnswerHead>,
 }
 
 impl HeadReader {
@@ -69,7 +71,13 @@ impl HeadReader {
             let raw = self.buffer.split_to(end);
             self.line_start = 0;
             self.n_lines = 0;
-            let received = parse(&raw)?;
+            let received = match parse(&raw) {
+                Ok(received) => received,
+                Err(fault) => {
+                    self.refused = read_what_can_be(&raw);
+                    return Err(fault);
+                }
+            };
             match received.head.status {
                 101 => return Err(wrong("it switches protocols, which nobody asked for")),
                 100..200 => {
@@ -84,6 +92,12 @@ impl HeadReader {
             }
         }
         Ok(None)
+    }
+
+    /// What could be read of a head that was refused. Its body can't be trusted, and a pause that it asks for still
+    /// holds.
+    pub(super) fn take_refused(&mut self) -> Option<AnswerHead> {
+        self.refused.take()
     }
 
     /// What came behind the head.
@@ -136,6 +150,14 @@ fn parse(raw: &[u8]) -> Result<ReceivedHead, TransportFault> {
         .flat_map(|value| value.split(','))
         .any(|option| option.trim().eq_ignore_ascii_case("close"));
     Ok(ReceivedHead { head, framing, closes: says_close || !is_http_1_1 })
+}
+
+/// The status and those header lines that are as they should be.
+fn read_what_can_be(raw: &[u8]) -> Option<AnswerHead> {
+    let mut lines = raw.split(|b| *b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let (_, status) = status_line(lines.next()?).ok()?;
+    let headers = lines.take_while(|line| !line.is_empty()).filter_map(|line| header_line(line).ok()).collect();
+    Some(AnswerHead { status, headers })
 }
 
 fn status_line(line: &[u8]) -> Result<(bool, u16), TransportFault> {

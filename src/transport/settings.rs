@@ -9,7 +9,6 @@ use awc::http::uri::Authority;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::path::PathTimes;
 use super::request::HeaderText;
 use super::tls::TlsTrust;
 
@@ -36,8 +35,6 @@ pub struct TransportSettings {
     pub tls: Arc<TlsTrust>,
     /// The proxy, if any.
     pub proxy: ProxyChoice,
-    /// Takes note of how long connections take; the clones of these settings share it.
-    pub path: PathTimes,
 }
 
 impl TransportSettings {
@@ -54,7 +51,6 @@ impl TransportSettings {
             lifetime: Duration::from_secs(600),
             tls,
             proxy: ProxyChoice::None,
-            path: PathTimes::default(),
         }
     }
 }

@@ -23,6 +23,9 @@ use crate::model::TransportFault;
 /// After a failure nothing is made ahead for so long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Connections that end after no more answers than this are not counted on.
+const FEW_ANSWERS: u64 = 3;
+
 /// A failure that is no older is the next request's: the same try, begun a little earlier.
 const NEWS: Duration = Duration::from_secs(1);
 
@@ -48,6 +51,8 @@ pub(super) struct Standby {
     n_busy: Cell<usize>,
     /// Requests that wait to be let out.
     n_expected: Cell<usize>,
+    /// Whether the tenant ends connections after a few answers.
+    is_short_lived: Cell<bool>,
     failed_at: Cell<Option<Instant>>,
     fault: RefCell<Option<TransportFault>>,
     changed: Notify,
@@ -74,6 +79,13 @@ impl Counted {
     }
 }
 
+impl Counted {
+    /// Whose count it is in.
+    pub(super) fn standby(&self) -> &Standby {
+        &self.standby
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         let count = (self.which)(&self.standby);
@@ -90,6 +102,7 @@ impl Standby {
             n_opening: Cell::default(),
             n_busy: Cell::default(),
             n_expected: Cell::default(),
+            is_short_lived: Cell::default(),
             failed_at: Cell::default(),
             fault: RefCell::default(),
             changed: Notify::new(),
@@ -130,6 +143,20 @@ impl Standby {
         fault.filter(|_| self.failed_at.get().is_some_and(|at| at.elapsed() < NEWS))
     }
 
+    /// A connection has so many requests behind it and takes another one.
+    pub(super) fn is_used_again(&self, n_before: u64) {
+        if n_before > FEW_ANSWERS {
+            self.is_short_lived.set(false);
+        }
+    }
+
+    /// A connection has ended after so many requests.
+    pub(super) fn has_ended(&self, n_requests: u64) {
+        if (1..=FEW_ANSWERS).contains(&n_requests) {
+            self.is_short_lived.set(true);
+        }
+    }
+
     /// Keeps a connection for the next request.
     pub(super) fn keep(&self, io: Box<dyn ByteStream>, alive: Alive) {
         self.spares.borrow_mut().push_back(Spare { io, since: Instant::now(), alive });
@@ -150,11 +177,16 @@ impl Standby {
             if is_failing {
                 return;
             }
-            let n_wanted = most.min(self.n_busy.get() + self.n_expected.get());
-            if n_alive + n_opening < n_wanted {
+            // Where connections end with their answers, only those that nobody has used yet are worth anything.
+            let (n_there, n_needed) = match self.is_short_lived.get() {
+                true => (self.spares.borrow().len(), self.n_expected.get()),
+                false => (n_alive, self.n_busy.get() + self.n_expected.get()),
+            };
+            if n_there + n_opening < most.min(n_needed) {
                 return self.open_one(open()).await;
             }
-            if n_opening == 0 || n_alive > self.n_busy.get() {
+            let is_one_free = if self.is_short_lived.get() { n_there > 0 } else { n_alive > self.n_busy.get() };
+            if n_opening == 0 || is_one_free {
                 return;
             }
             // Somebody else is about to have one.

@@ -156,17 +156,3 @@ fn a_connection_that_could_not_be_made_ahead_is_the_next_requests_failure_and_is
         assert_eq!(dial.n_dialled(), 2);
     });
 }
-
-#[test]
-fn the_time_that_connections_take_tells_how_even_the_way_is() {
-    run(async {
-        let server = friendly().await;
-        let settings = TransportSettings::new(Arc::new(TlsTrust::load(None).expect("the bundled roots")));
-        for pause in [1, 100, 100, 100, 100] {
-            let dial = SlowDial { pause: Duration::from_millis(pause), ..SlowDial::default() };
-            let client = HttpClient::new(settings.clone(), Arc::new(dial));
-            client.prepare(Method::Get, &server.url("/"), 8).await;
-        }
-        assert!(settings.path.spread() > Duration::from_millis(50), "{:?}", settings.path.spread());
-    });
-}

@@ -116,7 +116,6 @@ impl Scene {
             held: held.line(),
         };
         let mut parts = GateParts {
-            path: PathTimes::default(),
             tenant: TenantName::new("acme"),
             settings: settings(),
             lines: lines.clone(),

@@ -234,7 +234,7 @@ fn h4_a_complaint_without_a_wait_cuts_the_pace_and_holds_up_nobody() {
 fn what_the_tenants_answers_say_of_its_quotas_lowers_the_pace_never_raises_it_and_never_stops_it() {
     let in_a_minute = |told: f64| {
         let mut world = World::new(GateSettings { max_in_flight: usize::MAX, ..SETTINGS });
-        world.gate.told_most(world.now, told, 60 * SECOND);
+        world.gate.told_most(world.now, Some((told, 60 * SECOND)));
         world.ask_pages(1000);
         world.pass(59 * SECOND);
         let first_minute = world.admitted.len();
@@ -246,7 +246,7 @@ fn what_the_tenants_answers_say_of_its_quotas_lowers_the_pace_never_raises_it_an
     assert_eq!(in_a_minute(1000.0).0, 580);
     let rate_of = |told: f64| {
         let mut world = World::new(SETTINGS);
-        world.gate.told_most(world.now, told, 60 * SECOND);
+        world.gate.told_most(world.now, Some((told, 60 * SECOND)));
         world.gate.pace(world.now)
     };
     assert_eq!([2.0, 1000.0, 0.0, f64::INFINITY].map(rate_of), [2.0, 10.0, 0.5, 10.0]);
@@ -256,7 +256,7 @@ fn what_the_tenants_answers_say_of_its_quotas_lowers_the_pace_never_raises_it_an
 fn quotas_that_answers_tell_of_are_nothing_to_a_pace_that_is_not_to_learn() {
     let pace = PaceSettings { adaptive: false, ..SETTINGS.pace };
     let mut world = World::new(GateSettings { pace, ..SETTINGS });
-    world.gate.told_most(world.now, 2.0, 60 * SECOND);
+    world.gate.told_most(world.now, Some((2.0, 60 * SECOND)));
     assert_eq!(world.gate.pace(world.now), 10.0);
 }
 

@@ -27,7 +27,6 @@ impl Crowd {
         lines.token_wanted.connect(scene.auth.clone().recipient());
         lines.token_rejected.connect(scene.auth.clone().recipient());
         let gate = GateActor::new(GateParts {
-            path: crate::transport::PathTimes::default(),
             tenant: TenantName::new("acme"),
             settings: GateSettings {
                 pace: PaceSettings {

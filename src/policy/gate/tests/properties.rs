@@ -160,7 +160,7 @@ fn run(world: &mut World, events: Vec<Event>) {
                 world.told(Duration::from_millis(ago), wait.map(Duration::from_millis), random);
             }
             Event::Heard(left) => world.heard(Duration::from_millis(left)),
-            Event::Most(most, holds) => world.gate.told_most(world.now, most, Duration::from_millis(holds)),
+            Event::Most(most, holds) => world.gate.told_most(world.now, Some((most, Duration::from_millis(holds)))),
             Event::Jitter(ms) => world.gate.set_jitter(Duration::from_millis(ms)),
             Event::Careful => world.gate.start_carefully(world.now),
         }
@@ -170,7 +170,7 @@ fn run(world: &mut World, events: Vec<Event>) {
 #[test]
 fn h4_a_complaint_while_answers_tell_of_a_low_quota_leaves_the_least_pace_there_is() {
     let mut world = World::new(settings(10.0, 5, 8), MS);
-    world.gate.told_most(world.now, 0.0, 60 * SECOND);
+    world.gate.told_most(world.now, Some((0.0, 60 * SECOND)));
     world.pump();
     world.told(Duration::ZERO, None, 0.0);
     assert!(world.gate.pace(world.now) >= 0.5, "{}", world.gate.pace(world.now));
