@@ -4,9 +4,12 @@
 //! closed; a page that breaks off is thrown away and asked for again, so that nothing partial ever reaches the output.
 
 use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -55,14 +58,28 @@ enum Broken {
     Scratch(Failure),
 }
 
-/// Whether a page's call is out and the head of its answer is not there yet. Clones tell of the same page.
+/// Whether a call is out and the head of its answer is not there yet. Clones tell of the same call.
 #[derive(Clone, Debug, Default)]
 pub struct HeadDue(Rc<Cell<bool>>);
 
 impl HeadDue {
-    /// Whether it is so.
-    pub fn is_due(&self) -> bool {
-        self.0.get()
+    /// Does that call: the head is due until it ends.
+    pub async fn of<T>(&self, call: impl Future<Output = T>) -> T {
+        self.0.set(true);
+        let answer = call.await;
+        self.0.set(false);
+        answer
+    }
+
+    /// Goes on with work that nobody wants any more, but only until that head is there. The tenant has the call and may
+    /// answer it with a pause. That holds for everybody, and a tenant that has told it holds us to it, whether we have
+    /// listened or not.
+    pub async fn heard<T>(&self, mut work: Pin<Box<impl Future<Output = T>>>) {
+        std::future::poll_fn(|cx| match self.0.get() && work.as_mut().poll(cx).is_pending() {
+            true if self.0.get() => Poll::Pending,
+            _ => Poll::Ready(()),
+        })
+        .await;
     }
 }
 
@@ -86,9 +103,7 @@ pub async fn fetch_page(
         fail::fail_point!(&context.place("page"));
         let token = permit.token().cloned().ok_or_else(|| no_token(number))?;
         let call = Call { token: &token, watch: &permit };
-        head_due.0.set(true);
-        let answer = client.page(call, &part.query, number, context.report.page_size).await;
-        head_due.0.set(false);
+        let answer = head_due.of(client.page(call, &part.query, number, context.report.page_size)).await;
         let fault = match answer {
             Ok(PageAnswer::Missing { total_count }) => {
                 permit.end(Outcome::Ok, None);

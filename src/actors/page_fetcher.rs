@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::task::Poll;
 
 use actix::prelude::*;
 
@@ -57,15 +56,9 @@ impl Handler<FetchPage> for PageFetcherActor {
                 async { futures::future::select(Box::pin(cancelled.cancelled()), Box::pin(over.is_over())).await };
             match futures::future::select(Box::pin(page), Box::pin(over)).await {
                 futures::future::Either::Left((outcome, _)) => news.tell(outcome),
-                futures::future::Either::Right((_, mut page)) => {
+                futures::future::Either::Right((_, page)) => {
                     news.forget();
-                    // The tenant has the call and may answer it with a pause. That holds for everybody, and a tenant
-                    // that has told it holds us to it, whether we have listened or not.
-                    std::future::poll_fn(|cx| match head_due.is_due() && page.as_mut().poll(cx).is_pending() {
-                        true if head_due.is_due() => Poll::Pending,
-                        _ => Poll::Ready(()),
-                    })
-                    .await;
+                    head_due.heard(page).await;
                 }
             }
         });

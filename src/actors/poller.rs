@@ -13,6 +13,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::time::Instant;
 
+use crate::actors::page::HeadDue;
 use crate::actors::{
     Call, CallKind, CheckQuery, DeathNotice, ExtractionContext, ExtractionEnd, ExtractionStep, Line, QueryChecked,
     Refused, ResultsReady, Tries,
@@ -90,7 +91,10 @@ impl PollerActor {
         let (parts, client) = (self.parts.clone(), self.client.clone());
         let polled = query.clone();
         let work = async move {
-            until_cancelled(&parts.context, poll(&parts.context, &client, part, &polled, first_delay)).await
+            let (context, head_due) = (parts.context.clone(), HeadDue::default());
+            let due = head_due.clone();
+            let poll = async move { poll(&parts.context, &client, part, &polled, first_delay, &due).await };
+            until_cancelled_and_heard(context, head_due, poll).await
         };
         ctx.spawn(work.into_actor(self).map(move |polled, poller, ctx| match polled {
             None => poller.leave(ctx),
@@ -140,7 +144,12 @@ impl Handler<CheckQuery> for PollerActor {
         let Some(query) = self.queries.get(&part).cloned() else { return };
         let (parts, client) = (self.parts.clone(), self.client.clone());
         let asked = query.clone();
-        let work = async move { until_cancelled(&parts.context, status(&parts.context, &client, &asked)).await };
+        let work = async move {
+            let (context, head_due) = (parts.context.clone(), HeadDue::default());
+            let due = head_due.clone();
+            let status = async move { status(&parts.context, &client, &asked, &due).await };
+            until_cancelled_and_heard(context, head_due, status).await
+        };
         ctx.spawn(work.into_actor(self).map(move |answer, poller, ctx| {
             let tell = |check| poller.parts.checked.tell(QueryChecked { part, check });
             match answer {
@@ -178,6 +187,20 @@ async fn until_cancelled<T>(context: &ExtractionContext, work: impl Future<Outpu
         () = context.cancelled() => None,
         done = work => Some(done),
     }
+}
+
+/// The same for work whose calls may be out when it is called off: what is out then is still listened to.
+async fn until_cancelled_and_heard<T: 'static>(
+    context: Arc<ExtractionContext>,
+    head_due: HeadDue,
+    work: impl Future<Output = T> + 'static,
+) -> Option<T> {
+    let mut work = Box::pin(work);
+    let done = until_cancelled(&context, work.as_mut()).await;
+    if done.is_none() {
+        actix_rt::spawn(async move { head_due.heard(work).await });
+    }
+    done
 }
 
 /// Has the query of a part: the one that was submitted before, or a new one. And whether it is new.
@@ -321,6 +344,7 @@ async fn poll(
     part: u32,
     query: &QueryId,
     first_delay: bool,
+    head_due: &HeadDue,
 ) -> Result<Option<u64>, Stop> {
     let config = &context.tenant.config.poll;
     let settings = PollSettings {
@@ -340,7 +364,7 @@ async fn poll(
             tokio::time::sleep_until(until).await;
         }
         n += 1;
-        match status(context, client, query).await? {
+        match status(context, client, query, head_due).await? {
             StatusAnswer::Gone => return Err(Stop::Gone(part)),
             StatusAnswer::Known(QueryStatus::Complete { total_rows }) => return Ok(total_rows),
             StatusAnswer::Known(QueryStatus::Working) if began.elapsed() >= config.max_wait => {
@@ -355,13 +379,18 @@ async fn poll(
 }
 
 /// One answer of the status endpoint, with as many tries as it takes.
-async fn status(context: &ExtractionContext, client: &TenantClient, query: &QueryId) -> Result<StatusAnswer, Refused> {
+async fn status(
+    context: &ExtractionContext,
+    client: &TenantClient,
+    query: &QueryId,
+    head_due: &HeadDue,
+) -> Result<StatusAnswer, Refused> {
     let mut tries = Tries::new(context, CallKind::Status);
     loop {
         let permit = tries.permit(client).await?;
         fail::fail_point!(&context.place("poller"));
         let Some(token) = permit.token().cloned() else { return Err(no_token()) };
-        match client.status(Call { token: &token, watch: &permit }, query).await {
+        match head_due.of(client.status(Call { token: &token, watch: &permit }, query)).await {
             Ok(answer) => {
                 context.tenant.reached.store(true, Ordering::Relaxed);
                 permit.end(Outcome::Ok, None);

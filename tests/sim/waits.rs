@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cxtract::mock::{Fault, FaultRule, Ledger, Matcher, MockReport, MockTenant, MockTenantBuilder};
+use cxtract::mock::{CallKind, Fate, Fault, FaultRule, Ledger, Matcher, MockReport, MockTenant, MockTenantBuilder};
 use cxtract::model::Timestamp;
 use fastrand::Rng;
 
@@ -134,5 +134,45 @@ fn h2_every_form_of_a_wait_holds_all_of_one_tenant_and_none_of_another() {
         let complaints: Vec<_> = ledger.iter().filter(|call| call.status == 429 || call.status == 503).collect();
         assert!(complaints.len() <= 8 && complaints.iter().all(|call| call.at <= told_at + GRACE), "{what}");
         assert_eq!(moments(&after.ledger("other")), moments(&alone.ledger("other")), "{what}: the other one felt it");
+    }
+}
+
+/// A report whose second part is polled when a page of the first one ends it, and one that polls and does nothing else,
+/// begun so much later: what the tenant was asked.
+fn one_fails_while_another_polls(later: Duration) -> Ledger {
+    let pause = Matcher::kind(CallKind::Status).of_template("fails").matches(2..3);
+    let mock = MockTenant::builder()
+        .requests_per_second(20.0)
+        .latency(Duration::from_millis(400))
+        .report("fails", MockReport::with_rows(500))
+        .fate(1, Fate::NeverReady)
+        .fate(2, Fate::NeverReady)
+        .fault(FaultRule::new(Matcher::page(14).of_template("fails"), Fault::status(403)))
+        .fault(FaultRule::new(pause, Fault::told_to_wait(429, 20)));
+    let mut world = World::new(5);
+    world.tenants.insert("acme".to_owned(), mock);
+    let poll = "poll: {initial_delay: 2s, max_delay: 2s, jitter: 0, max_wait: 20s}";
+    world.add_tenant_lines(
+        "acme",
+        &format!("rate_limit: {{requests_per_second: 10}}\nmax_queries: 3\nmax_in_flight: 3\n{poll}"),
+    );
+    world.yaml.push_str("reports:\n");
+    world.add_report_lines("fails", "acme", "fails", "page_size: 5\nsplit: 16d");
+    world.add_report_lines("polls", "acme", "polls", "page_size: 5");
+    world.later.insert("polls".to_owned(), later);
+    let way = Duration::from_millis(20);
+    (world.least_latency, world.latency, world.tick) = (way, way, Duration::from_millis(10));
+    world.run().expect("both end").ledger("acme")
+}
+
+#[test]
+fn x5_a_pause_told_to_a_poll_of_a_report_that_has_just_failed_holds_for_the_others() {
+    for nth in 0..5 {
+        let ledger = one_fails_while_another_polls(Duration::from_millis(1800 + 200 * nth));
+        let answered = |status: u16| ledger.iter().find(|call| call.status == status)?.ended;
+        let (failed, told) = (answered(403).expect("it fails"), answered(429).expect("it is told"));
+        assert!(failed < told, "the report was to be over when the pause is told");
+        let inside = told + GRACE..told + Duration::from_secs(20);
+        assert_eq!(within(&ledger, &inside).next(), None, "told at {told:?}");
     }
 }
