@@ -20,6 +20,7 @@ use crate::actors::{
 use crate::model::{Failure, FailureClass, Outcome, TenantName, TokenGeneration};
 use crate::policy::token::{Grant, NoToken, Step, TokenAnswer, TokenFault, TokenPolicy, TokenSettings};
 use crate::tenant::Watch;
+use crate::transport::Expected;
 
 /// Timers are set no farther ahead than this, and set again.
 const LONGEST_TIMER: Duration = Duration::from_secs(3600);
@@ -27,8 +28,8 @@ const LONGEST_TIMER: Duration = Duration::from_secs(3600);
 /// Where tokens come from.
 pub trait TokenEndpoint {
     /// Has a connection made for a request that will be let out soon.
-    fn prepare(&self) -> LocalBoxFuture<'static, ()> {
-        Box::pin(std::future::ready(()))
+    fn prepare(&self) -> LocalBoxFuture<'static, Option<Expected>> {
+        Box::pin(std::future::ready(None))
     }
 
     /// Asks for one token, once.
@@ -159,7 +160,7 @@ impl AuthActor {
 async fn try_once(gate: Option<Line<Admit>>, endpoint: Rc<dyn TokenEndpoint>, grant: Grant) -> Tried {
     let mut n_late = 0;
     loop {
-        endpoint.prepare().await;
+        let expected = endpoint.prepare().await;
         let permit = match &gate {
             Some(gate) => match admitted(gate).await {
                 Ok(permit) => Some(if n_late < MAX_LATE { permit } else { permit.with_patience() }),
@@ -167,6 +168,7 @@ async fn try_once(gate: Option<Line<Admit>>, endpoint: Rc<dyn TokenEndpoint>, gr
             },
             None => None,
         };
+        drop(expected);
         n_late += 1;
         if permit.as_ref().is_some_and(|permit| !permit.is_still_good()) {
             continue;

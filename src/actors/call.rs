@@ -65,13 +65,15 @@ impl<'a> Tries<'a> {
         let permit = loop {
             self.context.unpaused().await;
             // A tenant that was never reached is not even dialled before a call may go out.
+            let mut expected = None;
             if self.context.tenant.reached.load(Ordering::Relaxed) {
-                client.prepare(method, self.context.tenant.config.max_in_flight.get()).await;
+                expected = client.prepare(method, self.context.tenant.config.max_in_flight.get()).await;
             }
             let permit = self.context.tenant.gate.ask(admit).await.unwrap_or_else(|dead| {
                 let message = format!("the gate could not be rebuilt: {dead}");
                 Err(Refused::Failed(Failure::new(FailureClass::Internal, message)))
             })?;
+            drop(expected);
             let permit = if self.n_late < MAX_LATE { permit } else { permit.with_patience() };
             // The host may have paused the report while it waited at the gate, and this task may have been woken late.
             if *self.context.paused.borrow() {
@@ -116,7 +118,6 @@ impl<'a> Tries<'a> {
             return Ok(());
         }
         self.n_late = 0;
-        self.is_replay = fault.outcome == Outcome::AuthExpired;
         if fault.stale && !self.was_stale {
             // It says nothing of the tenant. The repetition asks the gate again: the tenant may have seen this one.
             self.was_stale = true;
@@ -124,6 +125,7 @@ impl<'a> Tries<'a> {
             tokio::time::sleep(MIN_PAUSE).await;
             return Ok(());
         }
+        self.is_replay = fault.outcome == Outcome::AuthExpired;
         let (was_probe, token_asked) = (permit.is_probe(), permit.token().map(|token| token.asked));
         permit.end(fault.outcome, Some(fault.message.clone()));
         let retry = match (fault.outcome, token_asked) {

@@ -26,6 +26,9 @@ const WRITER_PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked whether the output is still the slow one.
 const BACKLOG_LOOK: Duration = Duration::from_millis(20);
 
+/// How often it is looked whether a head is there.
+const HEAD_LOOK: Duration = Duration::from_millis(5);
+
 /// The first allocation of a page: most small reports never need more.
 const FIRST_FILL: usize = 64 << 10;
 
@@ -63,6 +66,18 @@ enum Broken {
 pub struct HeadDue(Rc<Cell<bool>>);
 
 impl HeadDue {
+    /// Whether somebody else still has one of it.
+    pub fn is_shared(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
+    }
+
+    /// Returns when no call is out that has no head yet.
+    pub async fn is_here(&self) {
+        while self.0.get() && self.is_shared() {
+            tokio::time::sleep(HEAD_LOOK).await;
+        }
+    }
+
     /// Does that call: the head is due until it ends.
     pub async fn of<T>(&self, call: impl Future<Output = T>) -> T {
         self.0.set(true);

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::actors::{CallEnded, CallKind, Line, ToldQuotas, ToldToWait};
 use crate::model::{AccessToken, Outcome};
-use crate::policy::gate::{PathTimes, TURN_LIFE};
+use crate::policy::gate::PathTimes;
 use crate::policy::rate_limit::RateHint;
 use crate::tenant::Watch;
 use crate::transport::MayGo;
@@ -54,7 +54,13 @@ impl AskedPause {
 }
 
 /// So many turns may be missed in a row before one is used although it is over.
-pub const MAX_LATE: u32 = 8;
+pub const MAX_LATE: u32 = 3;
+
+/// A permit that is older was held up on its way, and the call would come too late for its turn.
+const FRESH: Duration = Duration::from_millis(5);
+
+/// After so many missed turns it may be this old. A machine that is always as late would never send anything.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where a permit reports to.
 #[derive(Clone, Debug, Default)]
@@ -80,8 +86,8 @@ pub struct Permit {
     in_flight: Option<InFlight>,
     probe: bool,
     admitted: Instant,
-    /// Whether it outlives its turn.
-    patient: bool,
+    /// How old it may get.
+    good_for: Duration,
 }
 
 impl Permit {
@@ -106,7 +112,7 @@ impl Permit {
             token: token.as_ref().map(|t| t.generation),
             breaker,
         };
-        Self { report, token, lines, in_flight: counted, probe: false, admitted: Instant::now(), patient: false }
+        Self { report, token, lines, in_flight: counted, probe: false, admitted: Instant::now(), good_for: FRESH }
     }
 
     /// The same right, as a probe of a half-open breaker.
@@ -126,17 +132,17 @@ impl Permit {
         self.token.as_ref()
     }
 
-    /// The same right, even if its turn is over. A machine that is always as late would never send anything.
+    /// The same right, for a second from its turn on.
     #[must_use]
     pub fn with_patience(mut self) -> Self {
-        self.patient = true;
+        self.good_for = PATIENCE;
         self
     }
 
     /// Whether the call may still go out: who has waited for something else since it was admitted may have missed its
     /// turn, or a pause.
     pub fn is_still_good(&self) -> bool {
-        is_good(self.admitted, self.patient, &self.lines.pause)
+        is_good(self.admitted, self.good_for, &self.lines.pause)
     }
 
     /// Ends the call.
@@ -168,14 +174,14 @@ impl Watch for Permit {
     }
 
     fn may_go(&self) -> Option<MayGo> {
-        let (admitted, patient, pause) = (self.admitted, self.patient, self.lines.pause.clone());
-        Some(Rc::new(move || is_good(admitted, patient, &pause)))
+        let (admitted, good_for, pause) = (self.admitted, self.good_for, self.lines.pause.clone());
+        Some(Rc::new(move || is_good(admitted, good_for, &pause)))
     }
 }
 
-fn is_good(admitted: Instant, patient: bool, pause: &AskedPause) -> bool {
+fn is_good(admitted: Instant, good_for: Duration, pause: &AskedPause) -> bool {
     let now = Instant::now();
-    (patient || now.saturating_duration_since(admitted) <= TURN_LIFE) && pause.left(now).is_none()
+    now.saturating_duration_since(admitted) <= good_for && pause.left(now).is_none()
 }
 
 impl Drop for Permit {
@@ -198,7 +204,7 @@ mod tests {
         let first = permit();
         let may_go = first.may_go().expect("a permit can tell");
         assert!(first.is_still_good() && may_go());
-        tokio::time::advance(TURN_LIFE).await;
+        tokio::time::advance(FRESH).await;
         assert!(first.is_still_good() && may_go());
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(!first.is_still_good() && !may_go(), "its turn is over");
@@ -207,6 +213,10 @@ mod tests {
         first.told_to_wait(429, Some(Duration::from_secs(2)));
         assert!(!second.is_still_good() && !patient.is_still_good(), "the tenant was heard meanwhile");
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert!(!second.is_still_good() && patient.is_still_good());
+        let patient = permit().with_patience();
+        tokio::time::advance(PATIENCE).await;
+        assert!(patient.is_still_good(), "a second is not too late");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!patient.is_still_good());
     }
 }

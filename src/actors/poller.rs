@@ -46,6 +46,8 @@ pub struct PollerActor {
     queries: BTreeMap<u32, QueryId>,
     /// How often a complete query was found running again, by part.
     n_flaps: BTreeMap<u32, u32>,
+    /// Polls that may be out.
+    polls: Vec<HeadDue>,
     notice: DeathNotice,
 }
 
@@ -65,7 +67,14 @@ impl From<Refused> for Stop {
 impl PollerActor {
     /// A poller that calls over `client`.
     pub fn new(parts: PollerParts, client: TenantClient, notice: DeathNotice) -> Self {
-        Self { parts: Arc::new(parts), client, queries: BTreeMap::new(), n_flaps: BTreeMap::new(), notice }
+        Self {
+            parts: Arc::new(parts),
+            client,
+            queries: BTreeMap::new(),
+            n_flaps: BTreeMap::new(),
+            polls: Vec::new(),
+            notice,
+        }
     }
 
     /// Opens the query of a part as soon as the tenant may have another one open, then that of the next.
@@ -89,9 +98,9 @@ impl PollerActor {
     /// Polls until the results are ready, then tells the writer.
     fn wait_until_ready(&mut self, part: u32, query: QueryId, first_delay: bool, ctx: &mut Context<Self>) {
         let (parts, client) = (self.parts.clone(), self.client.clone());
-        let polled = query.clone();
+        let (polled, head_due) = (query.clone(), self.listens());
         let work = async move {
-            let (context, head_due) = (parts.context.clone(), HeadDue::default());
+            let context = parts.context.clone();
             let due = head_due.clone();
             let poll = async move { poll(&parts.context, &client, part, &polled, first_delay, &due).await };
             until_cancelled_and_heard(context, head_due, poll).await
@@ -101,6 +110,14 @@ impl PollerActor {
             Some(Ok(total_rows)) => poller.parts.ready.tell(ResultsReady { part, query, total_rows }),
             Some(Err(stop)) => poller.stop(stop, ctx),
         }));
+    }
+
+    /// For a poll that is to be heard even if nobody wants its answer any more.
+    fn listens(&mut self) -> HeadDue {
+        let head_due = HeadDue::default();
+        self.polls.retain(HeadDue::is_shared);
+        self.polls.push(head_due.clone());
+        head_due
     }
 
     fn stop(&mut self, stop: Stop, ctx: &mut Context<Self>) {
@@ -118,11 +135,18 @@ impl PollerActor {
         self.leave(ctx);
     }
 
-    /// Goes, but not before the answers to submissions that are out are heard and stored.
+    /// Goes, but not before the answers to submissions that are out are heard and stored, and the heads of answers to
+    /// polls: one of them may tell of a pause.
     fn leave(&mut self, ctx: &mut Context<Self>) {
         self.notice.quiet();
         let context = self.parts.context.clone();
-        let answered = async move { context.no_submission_out().await };
+        let polls = std::mem::take(&mut self.polls);
+        let answered = async move {
+            context.no_submission_out().await;
+            for poll in polls {
+                poll.is_here().await;
+            }
+        };
         ctx.spawn(answered.into_actor(self).map(|(), _, ctx| ctx.stop()));
     }
 }
@@ -143,9 +167,9 @@ impl Handler<CheckQuery> for PollerActor {
         fail::fail_point!(&self.parts.context.place("poller"));
         let Some(query) = self.queries.get(&part).cloned() else { return };
         let (parts, client) = (self.parts.clone(), self.client.clone());
-        let asked = query.clone();
+        let (asked, head_due) = (query.clone(), self.listens());
         let work = async move {
-            let (context, head_due) = (parts.context.clone(), HeadDue::default());
+            let context = parts.context.clone();
             let due = head_due.clone();
             let status = async move { status(&parts.context, &client, &asked, &due).await };
             until_cancelled_and_heard(context, head_due, status).await

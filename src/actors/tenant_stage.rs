@@ -25,7 +25,7 @@ use crate::policy::gate::{GateSettings, PaceSettings};
 use crate::policy::token::{Grant, TokenAnswer, TokenFault, TokenSettings};
 use crate::state::StoreHandle;
 use crate::tenant::{TenantClient, TenantSettings, Watch};
-use crate::transport::{Dial, TransportSettings};
+use crate::transport::{Dial, Expected, TransportSettings};
 
 /// How often one tenant's stages are rebuilt before its reports fail.
 const MAX_REBUILDS: u32 = 8;
@@ -276,7 +276,7 @@ pub fn retry_settings(config: &TenantConfig) -> RetrySettings {
 struct TenantTokens(TenantClient);
 
 impl TokenEndpoint for TenantTokens {
-    fn prepare(&self) -> LocalBoxFuture<'static, ()> {
+    fn prepare(&self) -> LocalBoxFuture<'static, Option<Expected>> {
         let client = self.0.clone();
         Box::pin(async move { client.prepare_token().await })
     }

@@ -50,8 +50,22 @@ pub(super) fn whole_seconds(wait: Duration) -> u64 {
 }
 
 /// The wait that an answer names, by a wall clock that shows `own` as it is sent.
+///
+/// Of several, on lines of their own or joined by commas, it is the longest.
 pub(super) fn wait_in(script: &Script, own: Timestamp) -> Option<Duration> {
-    let value = script.header("Retry-After")?.trim();
+    let lines = script.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Retry-After"));
+    lines.filter_map(|(_, value)| longest_in(value, own)).max()
+}
+
+fn longest_in(value: &str, own: Timestamp) -> Option<Duration> {
+    let parts: Vec<&str> = value.split(',').collect();
+    // The date of two of the three forms has a comma of its own, behind its first word.
+    let single = parts.iter().filter_map(|part| wait_of(part.trim(), own));
+    let pairs = parts.windows(2).filter_map(|pair| wait_of(pair.join(",").trim(), own));
+    single.chain(pairs).max()
+}
+
+fn wait_of(value: &str, own: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }

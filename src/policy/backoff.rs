@@ -69,6 +69,10 @@ impl RetryBudget {
     /// Decides after a try that ended so. `probe` tells that it went out as a probe of a half-open breaker.
     /// For a 401 to a call with a token see [`refused`](Self::refused).
     pub fn after(&mut self, outcome: Outcome, probe: bool, random: f64) -> Retry {
+        if outcome != Outcome::Local {
+            // The replay was let past the door: by now its token is old, too, and the next 401 a first one.
+            self.refused_at = None;
+        }
         match outcome {
             Outcome::Throttled { wait: Some(_) } => Retry::Now,
             Outcome::Throttled { wait: None } => self.back_off(random),
@@ -187,6 +191,15 @@ mod tests {
         assert_eq!(budget.refused(start + secs(9), start), Retry::Now);
         assert_eq!(budget.n_charged(), 0);
         assert_eq!(budget.refused(start + secs(11), start + secs(10)), Retry::Never);
+    }
+
+    #[test]
+    fn o4_a_refusal_after_another_answer_is_a_first_one_again() {
+        let (mut budget, start) = (RetryBudget::new(SETTINGS), Instant::now());
+        assert_eq!(budget.refused(start + secs(9), start), Retry::Now);
+        assert_eq!(budget.after(Outcome::Throttled { wait: Some(secs(20)) }, false, 1.0), Retry::Now);
+        assert_eq!(budget.refused(start + secs(31), start + secs(10)), Retry::Now, "it may have died in the pause");
+        assert_eq!(budget.refused(start + secs(33), start + secs(32)), Retry::Never);
     }
 
     #[test]

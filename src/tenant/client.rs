@@ -20,7 +20,7 @@ use crate::policy::classify::{Expecting, classify_fault, classify_head, shown_ur
 use crate::policy::rate_limit::rate_limit;
 use crate::policy::retry_after::skew;
 use crate::policy::token::{ExpiresIn, Grant, TokenAnswer};
-use crate::transport::{Answer, Body, HeaderText, HttpClient, Method, Request};
+use crate::transport::{Answer, Body, Expected, HeaderText, HttpClient, Method, Request};
 
 /// JSON answers are small; one that is larger than this is of the wrong kind.
 const MAX_JSON: usize = 1 << 20;
@@ -98,13 +98,13 @@ impl TenantClient {
     }
 
     /// Has a connection made for a call of that method that will be let out soon; see [`HttpClient::prepare`].
-    pub async fn prepare(&self, method: Method, most: usize) {
-        self.http.prepare(method, &self.settings.base_url, most).await;
+    pub async fn prepare(&self, method: Method, most: usize) -> Option<Expected> {
+        self.http.prepare(method, &self.settings.base_url, most).await
     }
 
     /// The same for a token call.
-    pub async fn prepare_token(&self) {
-        self.token_http.prepare(Method::Post, &self.settings.token_url, 1).await;
+    pub async fn prepare_token(&self) -> Option<Expected> {
+        self.token_http.prepare(Method::Post, &self.settings.token_url, 1).await
     }
 
     /// Asks for a token.

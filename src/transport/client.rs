@@ -3,8 +3,8 @@
 //! One client per arbiter and tenant: it holds the pools of connections and never leaves its thread. It keeps one pool
 //! for each origin, and drops the pool in which a GET met a connection that the peer had closed while it was idle. It
 //! never sends anything twice: that costs a permit, which is for the caller to get. A POST never rides a connection
-//! that was used or has long stood ready, so that staleness can't leave its outcome unknown. Any status is an answer:
-//! what it means is decided elsewhere.
+//! that was used before, so that staleness can't leave its outcome unknown. Any status is an answer: what it means is
+//! decided elsewhere.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -25,11 +25,8 @@ use super::exchange::Exchange;
 use super::head::Framing;
 use super::request::{Method, Request};
 use super::settings::{TransportSettings, port_of};
-use super::standby::Busy;
+use super::standby::{Busy, Expected};
 use crate::model::{AnswerHead, TransportFault};
-
-/// A POST takes a connection that was made ahead only if it is no older.
-const FRESH: Duration = Duration::from_secs(2);
 
 const AGENT: &str = concat!("cxtract/", env!("CARGO_PKG_VERSION"));
 
@@ -65,15 +62,15 @@ impl HttpClient {
     }
 
     /// Has a connection made for a request to that address that will be let out soon, unless there is one. Call this
-    /// before asking for the right to send it; that it fails shows when the request is sent. `most` bounds the
-    /// connections that there are at once.
-    pub async fn prepare(&self, method: Method, url: &str, most: usize) {
-        let Ok(target) = Target::parse(url) else { return };
+    /// before asking for the right to send it, and keep what it returns until then; that it fails shows when the request
+    /// is sent. `most` bounds the connections that there are at once.
+    pub async fn prepare(&self, method: Method, url: &str, most: usize) -> Option<Expected> {
+        let target = Target::parse(url).ok()?;
         let route = self.route(&target.origin);
-        match method {
+        Some(match method {
             Method::Get => route.standby.prepare(most, || route.open_in_time()).await,
-            Method::Post => route.standby.open_one(route.open_in_time()).await,
-        }
+            Method::Post => route.standby.prepare_unused(most, || route.open_in_time()).await,
+        })
     }
 
     /// Sends it, once, and waits for the head of the answer. A GET that meets a connection which the peer closed while
@@ -95,7 +92,7 @@ impl HttpClient {
     async fn sent(&self, request: Request, exchange: &Rc<Exchange>) -> Result<Answer, TransportFault> {
         let target = Target::parse(&request.url)?;
         match request.method {
-            Method::Post => self.attempt(&self.over(&target.origin, FRESH), &target, &request, exchange).await,
+            Method::Post => self.attempt(&self.unpooled(&target.origin), &target, &request, exchange).await,
             Method::Get => match self.attempt(&self.pooled(&target.origin), &target, &request, exchange).await {
                 Err(TransportFault::NoAnswer(reason)) if exchange.is_stale() => {
                     self.repooled(&target.origin);
@@ -162,7 +159,7 @@ impl HttpClient {
 
     /// Replaces the origin's pool: where one idle connection was closed, the others most likely were too.
     fn repooled(&self, origin: &Origin) -> awc::Client {
-        let client = self.over(origin, self.0.settings.keep_alive);
+        let client = self.unpooled(origin);
         self.0.pools.borrow_mut().insert(origin.clone(), client.clone());
         client
     }
@@ -172,10 +169,10 @@ impl HttpClient {
         Rc::clone(self.0.routes.borrow_mut().entry(origin.clone()).or_insert_with(make))
     }
 
-    /// A new pool, for connections that were made ahead up to that age and for those that it has made.
-    fn over(&self, origin: &Origin, most: Duration) -> awc::Client {
+    /// A new pool, which takes the connections that stand ready.
+    fn unpooled(&self, origin: &Origin) -> awc::Client {
         let settings = &self.0.settings;
-        let connector = StrictConnector::new(self.route(origin), most);
+        let connector = StrictConnector::new(self.route(origin));
         let connector = awc::Connector::new()
             .connector(connector)
             // How much may be under way is the gate's decision, and a wait for a slot would eat the response's time.

@@ -7,7 +7,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_service::Service;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
@@ -53,11 +52,7 @@ fn bracketed(host: &str) -> String {
 
 /// Makes the connections to one origin.
 #[derive(Clone)]
-pub(super) struct StrictConnector {
-    route: Rc<Route>,
-    /// Connections that were made ahead are good for it up to that age.
-    most: Duration,
-}
+pub(super) struct StrictConnector(Rc<Route>);
 
 /// The way to one origin, and the connections that stand ready.
 pub(super) struct Route {
@@ -68,8 +63,8 @@ pub(super) struct Route {
 }
 
 impl StrictConnector {
-    pub(super) fn new(route: Rc<Route>, most: Duration) -> Self {
-        Self { route, most }
+    pub(super) fn new(route: Rc<Route>) -> Self {
+        Self(route)
     }
 }
 
@@ -81,9 +76,9 @@ impl Service<ConnectInfo<Uri>> for StrictConnector {
     actix_service::always_ready!();
 
     fn call(&self, info: ConnectInfo<Uri>) -> Self::Future {
-        let (route, most) = (Rc::clone(&self.route), self.most);
+        let route = Rc::clone(&self.0);
         Box::pin(async move {
-            match route.connection(most).await {
+            match route.connection().await {
                 Ok((io, alive)) => Ok(Connection::new(info.request().clone(), Guard::new(io, alive))),
                 Err(fault) => {
                     let error = std::io::Error::other(fault.to_string());
@@ -103,8 +98,8 @@ impl Route {
         Self { origin, settings, dial, standby }
     }
 
-    async fn connection(&self, most: Duration) -> Result<Ready, TransportFault> {
-        match self.standby.take(most) {
+    async fn connection(&self) -> Result<Ready, TransportFault> {
+        match self.standby.take() {
             Ok(Some(ready)) => return Ok(ready),
             Ok(None) => {}
             Err(DeadAtOnce) => {

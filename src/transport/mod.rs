@@ -26,4 +26,5 @@ pub use client::{Answer, HttpClient};
 pub use dial::{ByteStream, Dial, DialError, TcpDial};
 pub use request::{BadHeaderText, HeaderText, MayGo, Method, Request};
 pub use settings::{BadProxy, ProxyChoice, TransportSettings};
+pub use standby::Expected;
 pub use tls::{TlsProblem, TlsTrust};

@@ -36,6 +36,9 @@ struct Spare {
     alive: Alive,
 }
 
+/// A request that waits to be let out, as long as this lives.
+pub struct Expected(#[expect(dead_code, reason = "its drop counts")] Counted);
+
 /// A connection ended before anything was sent over it.
 pub(super) struct DeadAtOnce;
 
@@ -117,17 +120,16 @@ impl Standby {
         Counted::new(self, |standby| &standby.n_busy)
     }
 
-    /// A connection made ahead that is still open and no older than `most`, the newest one first.
+    /// A connection made ahead that is still open, the newest one first.
     ///
     /// # Errors
     /// If one was closed as soon as it stood: the next would be, too.
-    pub(super) fn take(&self, most: Duration) -> Result<Option<Ready>, DeadAtOnce> {
-        self.spares.borrow_mut().retain(|spare| spare.since.elapsed() <= self.keep_alive);
+    pub(super) fn take(&self) -> Result<Option<Ready>, DeadAtOnce> {
         loop {
             let Some(mut spare) = self.spares.borrow_mut().pop_back() else { return Ok(None) };
             let age = spare.since.elapsed();
             if is_quiet(&mut *spare.io) {
-                if age <= most {
+                if age <= self.keep_alive {
                     return Ok(Some((spare.io, spare.alive)));
                 }
             } else if age < NEWS {
@@ -141,6 +143,14 @@ impl Standby {
     pub(super) fn take_fault(&self) -> Option<TransportFault> {
         let fault = self.fault.borrow_mut().take();
         fault.filter(|_| self.failed_at.get().is_some_and(|at| at.elapsed() < NEWS))
+    }
+
+    /// Lets go of connections that nobody took in time, or that the peer has closed.
+    fn drop_dead(&self) {
+        let is_good = |spare: &mut Spare| {
+            spare.since.elapsed() < NEWS || spare.since.elapsed() <= self.keep_alive && is_quiet(&mut *spare.io)
+        };
+        self.spares.borrow_mut().retain_mut(is_good);
     }
 
     /// A connection has so many requests behind it and takes another one.
@@ -159,23 +169,24 @@ impl Standby {
 
     /// Keeps a connection for the next request.
     pub(super) fn keep(&self, io: Box<dyn ByteStream>, alive: Alive) {
+        self.drop_dead();
         self.spares.borrow_mut().push_back(Spare { io, since: Instant::now(), alive });
         self.failed_at.set(None);
     }
 
-    /// Returns when a request that is let out now finds a connection, or will have to make its own. `most` bounds the
-    /// connections that there may be; `open` makes one.
-    pub(super) async fn prepare<F>(self: &Rc<Self>, most: usize, open: impl Fn() -> F)
+    /// Returns when a request that is let out now finds a connection, or will have to make its own. It is counted as
+    /// expected until what is returned is dropped. `most` bounds the connections that there may be; `open` makes one.
+    pub(super) async fn prepare<F>(self: &Rc<Self>, most: usize, open: impl Fn() -> F) -> Expected
     where
         F: Future<Output = Result<Box<dyn ByteStream>, TransportFault>>,
     {
-        let _expected = Counted::new(self, |standby| &standby.n_expected);
+        let expected = Expected(Counted::new(self, |standby| &standby.n_expected));
         loop {
             let changed = self.changed.notified();
             let (n_alive, n_opening) = (self.n_alive.get(), self.n_opening.get());
             let is_failing = self.failed_at.get().is_some_and(|at| at.elapsed() < PATIENCE);
             if is_failing {
-                return;
+                return expected;
             }
             // Where connections end with their answers, only those that nobody has used yet are worth anything.
             let (n_there, n_needed) = match self.is_short_lived.get() {
@@ -183,19 +194,32 @@ impl Standby {
                 false => (n_alive, self.n_busy.get() + self.n_expected.get()),
             };
             if n_there + n_opening < most.min(n_needed) {
-                return self.open_one(open()).await;
+                self.open_one(open()).await;
+                return expected;
             }
             let is_one_free = if self.is_short_lived.get() { n_there > 0 } else { n_alive > self.n_busy.get() };
             if n_opening == 0 || is_one_free {
-                return;
+                return expected;
             }
             // Somebody else is about to have one.
             changed.await;
         }
     }
 
-    /// Makes one whatever there is: for a request that is to have a fresh one.
-    pub(super) async fn open_one<F>(self: &Rc<Self>, open: F)
+    /// The same for a request that takes none that was used.
+    pub(super) async fn prepare_unused<F>(self: &Rc<Self>, most: usize, open: impl Fn() -> F) -> Expected
+    where
+        F: Future<Output = Result<Box<dyn ByteStream>, TransportFault>>,
+    {
+        let expected = Expected(Counted::new(self, |standby| &standby.n_expected));
+        self.drop_dead();
+        if self.spares.borrow().len() + self.n_opening.get() < most.min(self.n_expected.get()) {
+            self.open_one(open()).await;
+        }
+        expected
+    }
+
+    async fn open_one<F>(self: &Rc<Self>, open: F)
     where
         F: Future<Output = Result<Box<dyn ByteStream>, TransportFault>>,
     {

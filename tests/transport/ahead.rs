@@ -156,3 +156,53 @@ fn a_connection_that_could_not_be_made_ahead_is_the_next_requests_failure_and_is
         assert_eq!(dial.n_dialled(), 2);
     });
 }
+
+#[test]
+fn requests_that_wait_to_be_let_out_have_a_connection_each() {
+    run(async {
+        let (server, dial) = (friendly().await, SlowDial::default());
+        let (client, url) = (dial.client(), server.url("/"));
+        let first = client.prepare(Method::Get, &url, 8).await;
+        let second = client.prepare(Method::Get, &url, 8).await;
+        assert_eq!(dial.n_dialled(), 2);
+        drop((first, second));
+        let _third = client.prepare(Method::Post, &url, 8).await;
+        assert_eq!(dial.n_dialled(), 2, "nobody waits for those two any more");
+    });
+}
+
+#[test]
+fn where_connections_end_with_their_answers_each_request_has_one_made_ahead() {
+    run(async {
+        let server = Server::plain(vec![vec![say(sized("Connection: close\r\n", b"ab"), Then::Close)]]).await;
+        let dial = SlowDial::default();
+        let (client, url) = (dial.client(), server.url("/"));
+        for nth in 1..=5 {
+            // Whoever still reads its answer has no connection to leave behind.
+            let reading = client.send(Request::get(url.clone())).await.unwrap();
+            let before = dial.n_dialled();
+            let expected = client.prepare(Method::Get, &url, 8).await;
+            assert_eq!(dial.n_dialled(), before + 1, "{nth}");
+            drop(expected);
+            assert_eq!(body(&client, Request::get(url.clone())).await.unwrap(), b"ab");
+            assert_eq!(dial.n_dialled(), before + 1, "{nth}");
+            reading.body.collect(100).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn h1_a_head_that_can_not_be_used_may_still_ask_for_a_pause() {
+    run(async {
+        for bad in
+            ["Content-Length: 0\r\nContent-Length: 1", "Transfer-Encoding: chunked\r\nContent-Length: 0", "X Y: z"]
+        {
+            let head = format!("HTTP/1.1 429 Slow Down\r\nRetry-After: 7\r\n{bad}\r\n\r\n");
+            let server = Server::plain(vec![vec![say(head, Then::Close)]]).await;
+            let (outcome, refused) = SlowDial::default().client().send_heeding(Request::get(server.url("/"))).await;
+            assert!(matches!(outcome, Err(TransportFault::WrongKind(_))), "{bad}");
+            let refused = refused.expect("its status and its other headers can be read");
+            assert_eq!((refused.status, refused.header("retry-after")), (429, Some("7")), "{bad}");
+        }
+    });
+}
