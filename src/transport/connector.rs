@@ -79,7 +79,12 @@ impl Service<ConnectInfo<Uri>> for StrictConnector {
         let route = Rc::clone(&self.0);
         Box::pin(async move {
             match route.connection().await {
-                Ok((io, alive)) => Ok(Connection::new(info.request().clone(), Guard::new(io, alive))),
+                Ok((io, alive)) => {
+                    if route.standby.lacks_one() {
+                        actix_rt::spawn(async move { route.standby.open_one(route.open_in_time()).await });
+                    }
+                    Ok(Connection::new(info.request().clone(), Guard::new(io, alive)))
+                }
                 Err(fault) => {
                     let error = std::io::Error::other(fault.to_string());
                     if let Some(exchange) = Exchange::current() {

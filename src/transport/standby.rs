@@ -54,6 +54,8 @@ pub(super) struct Standby {
     n_busy: Cell<usize>,
     /// Requests that wait to be let out.
     n_expected: Cell<usize>,
+    /// Connections that there may be.
+    most: Cell<usize>,
     /// Whether the tenant ends connections after a few answers.
     is_short_lived: Cell<bool>,
     failed_at: Cell<Option<Instant>>,
@@ -105,6 +107,7 @@ impl Standby {
             n_opening: Cell::default(),
             n_busy: Cell::default(),
             n_expected: Cell::default(),
+            most: Cell::default(),
             is_short_lived: Cell::default(),
             failed_at: Cell::default(),
             fault: RefCell::default(),
@@ -145,6 +148,13 @@ impl Standby {
         fault.filter(|_| self.failed_at.get().is_some_and(|at| at.elapsed() < NEWS))
     }
 
+    /// Whether others wait that will need a connection of their own: where connections end with their answers, whoever
+    /// takes one leaves none behind.
+    pub(super) fn lacks_one(&self) -> bool {
+        let n_there = self.spares.borrow().len() + self.n_opening.get();
+        self.is_short_lived.get() && n_there < self.most.get().min(self.n_expected.get())
+    }
+
     /// Lets go of connections that nobody took in time, or that the peer has closed.
     fn drop_dead(&self) {
         let is_good = |spare: &mut Spare| {
@@ -181,6 +191,7 @@ impl Standby {
         F: Future<Output = Result<Box<dyn ByteStream>, TransportFault>>,
     {
         let expected = Expected(Counted::new(self, |standby| &standby.n_expected));
+        self.most.set(most);
         loop {
             let changed = self.changed.notified();
             let (n_alive, n_opening) = (self.n_alive.get(), self.n_opening.get());
@@ -219,7 +230,8 @@ impl Standby {
         expected
     }
 
-    async fn open_one<F>(self: &Rc<Self>, open: F)
+    /// Makes a connection and keeps it, unless that failed just now.
+    pub(super) async fn open_one<F>(self: &Rc<Self>, open: F)
     where
         F: Future<Output = Result<Box<dyn ByteStream>, TransportFault>>,
     {

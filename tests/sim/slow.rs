@@ -120,7 +120,8 @@ fn extract_slowly() {
     );
     assert!(hasher.finalize() == Sha256::digest(mock.expected_csv("detail")), "not what the tenant has");
     assert!(times <= n_pages + MAX_IN_FLIGHT + 1, "{times} calls");
-    assert!(most_ahead <= MOST_AHEAD + 2, "{most_ahead} pages ahead");
+    // Pages that are handed over and not yet taken come on top: a few, since they share the room in memory.
+    assert!(most_ahead <= MOST_AHEAD + 2 * MAX_IN_FLIGHT, "{most_ahead} pages ahead");
     // Known where the system tells it.
     assert!(memory.is_none_or(|bytes| bytes <= MOST_MEMORY), "{memory:?}");
 }

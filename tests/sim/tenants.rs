@@ -62,18 +62,16 @@ fn a_tenant_that_allows_just_the_configured_rate_never_complains() {
     assert!(after.took < Duration::from_secs(21), "{:?}", after.took);
 }
 
-/// What was asked and when, in an order that doesn't depend on which of two calls of one moment was seen first.
-fn calls_in_order(ledger: &Ledger) -> Vec<(String, Duration)> {
-    let mut calls: Vec<_> = ledger.iter().map(|call| (format!("{:?} {:?}", call.kind, call.page), call.at)).collect();
-    calls.sort_unstable();
-    calls
+/// When it was called, one call after the other. Which of two pages has the earlier turn may hang on a tick.
+fn moments(ledger: &Ledger) -> Vec<Duration> {
+    let mut moments: Vec<_> = ledger.iter().map(|call| call.at).collect();
+    moments.sort_unstable();
+    moments
 }
 
 /// Fifty tenants with a report each; what becomes of the 18th one differs.
 fn fifty(the_18th: Option<MockTenantBuilder>) -> Aftermath {
     let mut world = World::new(50).with_even_network();
-    let way = Duration::from_millis(20);
-    (world.least_latency, world.latency, world.tick) = (way, way, way);
     // So that all of them may fetch at once.
     world.yaml = world.yaml.replace("threads: 0", "threads: 0, memory_limit: 128MiB");
     for nth in 0..50 {
@@ -106,15 +104,14 @@ fn x4_of_fifty_tenants_a_dead_or_an_angry_one_is_not_felt_by_the_others() {
         for nth in (0..50).filter(|nth| *nth != 17) {
             let (report, tenant) = (format!("r{nth}"), format!("t{nth}"));
             assert!(after.is_delivered(&report, &tenant, "detail"), "{:?}", after.ending(&report));
-            let (alone, beside) = (calls_in_order(&well.ledger(&tenant)), calls_in_order(&after.ledger(&tenant)));
+            let (alone, beside) = (moments(&well.ledger(&tenant)), moments(&after.ledger(&tenant)));
             assert_eq!(alone.len(), beside.len(), "{what}: {tenant} was asked more or less");
-            for ((call, at), (same, then)) in alone.into_iter().zip(beside) {
-                assert_eq!(call, same, "{what}: {tenant}");
+            for (nth, (at, then)) in alone.into_iter().zip(beside).enumerate() {
                 let apart = at.max(then) - at.min(then);
                 // A tick more or less for a connection, and what the pace makes of that.
                 assert!(
-                    apart <= Duration::from_millis(75),
-                    "{what}: {call} of {tenant} came at {then:?} instead of {at:?}"
+                    apart <= Duration::from_millis(40),
+                    "{what}: call {nth} of {tenant} came at {then:?} instead of {at:?}"
                 );
             }
         }
