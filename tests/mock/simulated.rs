@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cxtract::mock::{MockRequest, MockTenant, TenantClock, serve_connection};
+use cxtract::mock::{MockRequest, MockTenant, Tenant, TenantClock, serve_connection};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-#[test]
-fn the_tenant_answers_in_simulated_time() {
-    let mut simulation = turmoil::Builder::new().simulation_duration(Duration::from_secs(60)).build();
-    let tenant = Arc::new(Mutex::new(MockTenant::builder().latency(Duration::from_secs(30)).build()));
+/// Puts that tenant behind port 80 of the simulated host `tenant`.
+pub fn host(simulation: &mut turmoil::Sim<'_>, tenant: &Arc<Mutex<Tenant>>) {
     let served = tenant.clone();
     simulation.host("tenant", move || {
         let tenant = served.clone();
@@ -23,6 +21,13 @@ fn the_tenant_answers_in_simulated_time() {
             }
         }
     });
+}
+
+#[test]
+fn the_tenant_answers_in_simulated_time() {
+    let mut simulation = turmoil::Builder::new().simulation_duration(Duration::from_secs(60)).build();
+    let tenant = Arc::new(Mutex::new(MockTenant::builder().latency(Duration::from_secs(30)).build()));
+    host(&mut simulation, &tenant);
     simulation.client("client", async {
         let mut stream = turmoil::net::TcpStream::connect("tenant:80").await?;
         let start = tokio::time::Instant::now();

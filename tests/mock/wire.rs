@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cxtract::mock::{
-    CallKind, Fault, FaultRule, Matcher, MockReport, MockTenant, RunningMock, TenantClock, WireFault, serve_connection,
-};
+use cxtract::mock::{CallKind, Fault, FaultRule, Matcher, MockReport, MockTenant, RunningMock, WireFault};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use crate::client::{Answer, Client, Ended};
+use crate::simulated::host;
 
 /// A tenant whose first page 2 meets that, and what a client gets there.
 fn page_2(fault: WireFault) -> (RunningMock, Answer) {
@@ -139,19 +138,8 @@ fn the_wire_fails_in_a_simulated_network_as_well() {
         builder = builder.fault(FaultRule::new(Matcher::any().matches(nth as u64..nth as u64 + 1), fault));
     }
     let tenant = Arc::new(Mutex::new(builder.build()));
-    let served = tenant.clone();
     let mut simulation = turmoil::Builder::new().simulation_duration(Duration::from_secs(600)).build();
-    simulation.host("tenant", move || {
-        let tenant = served.clone();
-        async move {
-            let clock = TenantClock::start_now();
-            let listener = turmoil::net::TcpListener::bind("0.0.0.0:80").await?;
-            loop {
-                let (stream, _) = listener.accept().await?;
-                tokio::spawn(serve_connection(stream, tenant.clone(), clock));
-            }
-        }
-    });
+    host(&mut simulation, &tenant);
     simulation.client("client", async {
         let mut took = Vec::new();
         for _ in 0..2 {
