@@ -126,12 +126,13 @@ impl<'a> Tries<'a> {
             return Ok(());
         }
         self.is_replay = fault.outcome == Outcome::AuthExpired;
-        let (was_probe, token_asked) = (permit.is_probe(), permit.token().map(|token| token.asked));
+        let (was_probe, sent) = (permit.is_probe(), permit.admitted());
+        let token_asked = permit.token().map(|token| token.asked);
         // Before the gate hears of it, or the token that it has fetched because of this would look older.
         let now = Instant::now();
         permit.end(fault.outcome, Some(fault.message.clone()));
         let retry = match (fault.outcome, token_asked) {
-            (Outcome::AuthExpired, Some(asked)) => self.budget.refused(now, asked),
+            (Outcome::AuthExpired, Some(asked)) => self.budget.refused(now, asked, sent),
             (outcome, _) => self.budget.after(outcome, was_probe, self.context.draw()),
         };
         if matches!(fault.outcome, Outcome::Throttled { .. }) {

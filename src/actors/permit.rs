@@ -127,6 +127,11 @@ impl Permit {
         self.probe
     }
 
+    /// When the call was let out.
+    pub fn admitted(&self) -> Instant {
+        self.admitted
+    }
+
     /// The token to send. Every call but a token call has one.
     pub fn token(&self) -> Option<&AccessToken> {
         self.token.as_ref()

@@ -13,6 +13,12 @@ use crate::model::Outcome;
 /// Past so many doublings every sensible delay has met its maximum.
 const MAX_DOUBLINGS: u32 = 32;
 
+/// A token that is sent so soon after it was asked for has had no time to end.
+const FRESH_TOKEN: Duration = Duration::from_secs(2);
+
+/// So many 401s end a request, however old their tokens were.
+const MAX_REFUSED: u32 = 4;
+
 /// How a tenant's requests are tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetrySettings {
@@ -53,12 +59,13 @@ pub struct RetryBudget {
     n_delays: u32,
     /// When a token was first refused.
     refused_at: Option<Instant>,
+    n_refused: u32,
 }
 
 impl RetryBudget {
     /// A request that has not been tried yet.
     pub fn new(settings: RetrySettings) -> Self {
-        Self { settings, n_charged: 0, n_delays: 0, refused_at: None }
+        Self { settings, n_charged: 0, n_delays: 0, refused_at: None, n_refused: 0 }
     }
 
     /// Tries that counted so far.
@@ -88,13 +95,17 @@ impl RetryBudget {
         }
     }
 
-    /// Decides after a 401 that came now, to a call with a token that was asked for at `asked`: it is replayed once.
+    /// Decides after a 401 that came now, to a call that was sent with a token asked for at `asked`: it is replayed once.
     ///
-    /// The replay is no replay yet if its token is older than the first 401. Whatever made the tenant refuse the one
-    /// before may have ended this one with it; only a newer one tells whether tokens are the matter.
-    pub fn refused(&mut self, now: Instant, asked: Instant) -> Retry {
+    /// The replay is no replay yet if its token is older than the first 401, or was not fresh any more when it was sent:
+    /// whatever ended the token before may have ended this one, too. Only a fresh one tells whether tokens are the
+    /// matter. A request has so many chances in all.
+    pub fn refused(&mut self, now: Instant, asked: Instant, sent: Instant) -> Retry {
+        self.n_refused += 1;
+        let is_fresh = sent.saturating_duration_since(asked) <= FRESH_TOKEN;
         match self.refused_at {
-            Some(first) if asked >= first => Retry::Never,
+            Some(first) if asked >= first && is_fresh => Retry::Never,
+            _ if self.n_refused >= MAX_REFUSED => Retry::Never,
             _ => {
                 self.refused_at.get_or_insert(now);
                 Retry::Now
@@ -188,26 +199,45 @@ mod tests {
     #[test]
     fn o4_a_rejected_token_is_replayed_once_and_the_replay_is_no_try() {
         let (mut budget, start) = (RetryBudget::new(SETTINGS), Instant::now());
-        assert_eq!(budget.refused(start + secs(9), start), Retry::Now);
+        assert_eq!(budget.refused(start + secs(9), start, start), Retry::Now);
         assert_eq!(budget.n_charged(), 0);
-        assert_eq!(budget.refused(start + secs(11), start + secs(10)), Retry::Never);
+        assert_eq!(budget.refused(start + secs(11), start + secs(10), start + secs(11)), Retry::Never);
     }
 
     #[test]
     fn o4_a_refusal_after_another_answer_is_a_first_one_again() {
         let (mut budget, start) = (RetryBudget::new(SETTINGS), Instant::now());
-        assert_eq!(budget.refused(start + secs(9), start), Retry::Now);
+        assert_eq!(budget.refused(start + secs(9), start, start), Retry::Now);
         assert_eq!(budget.after(Outcome::Throttled { wait: Some(secs(20)) }, false, 1.0), Retry::Now);
-        assert_eq!(budget.refused(start + secs(31), start + secs(10)), Retry::Now, "it may have died in the pause");
-        assert_eq!(budget.refused(start + secs(33), start + secs(32)), Retry::Never);
+        assert_eq!(
+            budget.refused(start + secs(31), start + secs(10), start + secs(30)),
+            Retry::Now,
+            "it may have died in the pause"
+        );
+        assert_eq!(budget.refused(start + secs(33), start + secs(32), start + secs(32)), Retry::Never);
+    }
+
+    #[test]
+    fn o4_a_token_that_was_old_when_it_was_sent_may_have_died_and_the_fourth_refusal_is_final_all_the_same() {
+        let (mut budget, start) = (RetryBudget::new(SETTINGS), Instant::now());
+        for n in [0, 20, 40] {
+            let asked = start + secs(n + 1);
+            assert_eq!(budget.refused(asked + secs(17), asked, asked + secs(16)), Retry::Now, "{n}");
+        }
+        let asked = start + secs(61);
+        assert_eq!(budget.refused(asked + secs(17), asked, asked + secs(16)), Retry::Never);
     }
 
     #[test]
     fn o4_a_token_that_is_older_than_the_first_refusal_may_have_been_taken_back_with_the_one_before() {
         let (mut budget, start) = (RetryBudget::new(SETTINGS), Instant::now());
-        assert_eq!(budget.refused(start + secs(9), start), Retry::Now);
-        assert_eq!(budget.refused(start + secs(11), start + secs(8)), Retry::Now, "renewed ahead of its end");
-        assert_eq!(budget.refused(start + secs(13), start + secs(12)), Retry::Never);
+        assert_eq!(budget.refused(start + secs(9), start, start), Retry::Now);
+        assert_eq!(
+            budget.refused(start + secs(11), start + secs(8), start + secs(9)),
+            Retry::Now,
+            "renewed ahead of its end"
+        );
+        assert_eq!(budget.refused(start + secs(13), start + secs(12), start + secs(12)), Retry::Never);
     }
 
     #[test]
