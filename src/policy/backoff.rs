@@ -196,48 +196,44 @@ mod tests {
         assert_eq!(budget.after(Outcome::Transient, false, 1.0), Retry::After(secs(60)));
     }
 
+    /// A 401 at the first of these seconds, to a call with a token that was asked for at the second and sent at the third.
+    fn refused(budget: &mut RetryBudget, start: Instant, at: [u64; 3]) -> Retry {
+        let [now, asked, sent] = at.map(|second| start + secs(second));
+        budget.refused(now, asked, sent)
+    }
+
     #[test]
     fn o4_a_rejected_token_is_replayed_once_and_the_replay_is_no_try() {
         let (mut budget, start) = (RetryBudget::new(SETTINGS), Instant::now());
-        assert_eq!(budget.refused(start + secs(9), start, start), Retry::Now);
+        assert_eq!(refused(&mut budget, start, [9, 0, 0]), Retry::Now);
         assert_eq!(budget.n_charged(), 0);
-        assert_eq!(budget.refused(start + secs(11), start + secs(10), start + secs(11)), Retry::Never);
+        assert_eq!(refused(&mut budget, start, [11, 10, 11]), Retry::Never);
     }
 
     #[test]
     fn o4_a_refusal_after_another_answer_is_a_first_one_again() {
         let (mut budget, start) = (RetryBudget::new(SETTINGS), Instant::now());
-        assert_eq!(budget.refused(start + secs(9), start, start), Retry::Now);
+        assert_eq!(refused(&mut budget, start, [9, 0, 0]), Retry::Now);
         assert_eq!(budget.after(Outcome::Throttled { wait: Some(secs(20)) }, false, 1.0), Retry::Now);
-        assert_eq!(
-            budget.refused(start + secs(31), start + secs(10), start + secs(30)),
-            Retry::Now,
-            "it may have died in the pause"
-        );
-        assert_eq!(budget.refused(start + secs(33), start + secs(32), start + secs(32)), Retry::Never);
+        assert_eq!(refused(&mut budget, start, [31, 10, 30]), Retry::Now, "it may have died in the pause");
+        assert_eq!(refused(&mut budget, start, [33, 32, 32]), Retry::Never);
     }
 
     #[test]
     fn o4_a_token_that_was_old_when_it_was_sent_may_have_died_and_the_fourth_refusal_is_final_all_the_same() {
         let (mut budget, start) = (RetryBudget::new(SETTINGS), Instant::now());
         for n in [0, 20, 40] {
-            let asked = start + secs(n + 1);
-            assert_eq!(budget.refused(asked + secs(17), asked, asked + secs(16)), Retry::Now, "{n}");
+            assert_eq!(refused(&mut budget, start, [n + 18, n + 1, n + 17]), Retry::Now, "{n}");
         }
-        let asked = start + secs(61);
-        assert_eq!(budget.refused(asked + secs(17), asked, asked + secs(16)), Retry::Never);
+        assert_eq!(refused(&mut budget, start, [78, 61, 77]), Retry::Never);
     }
 
     #[test]
     fn o4_a_token_that_is_older_than_the_first_refusal_may_have_been_taken_back_with_the_one_before() {
         let (mut budget, start) = (RetryBudget::new(SETTINGS), Instant::now());
-        assert_eq!(budget.refused(start + secs(9), start, start), Retry::Now);
-        assert_eq!(
-            budget.refused(start + secs(11), start + secs(8), start + secs(9)),
-            Retry::Now,
-            "renewed ahead of its end"
-        );
-        assert_eq!(budget.refused(start + secs(13), start + secs(12), start + secs(12)), Retry::Never);
+        assert_eq!(refused(&mut budget, start, [9, 0, 0]), Retry::Now);
+        assert_eq!(refused(&mut budget, start, [11, 8, 9]), Retry::Now, "renewed ahead of its end");
+        assert_eq!(refused(&mut budget, start, [13, 12, 12]), Retry::Never);
     }
 
     #[test]

@@ -76,8 +76,8 @@ impl HttpClient {
     /// Sends it, once, and waits for the head of the answer. A GET that meets a connection which the peer closed while
     /// it was idle is a [`TransportFault::Stale`], and the next request gets a fresh connection.
     ///
-    /// After `Dns`, `Connect`, `Untrusted`, `Proxy` and `Late` nothing of the request was sent; after any other fault the peer
-    /// may have received and acted on it.
+    /// After `Dns`, `Connect`, `Untrusted`, `Proxy` and `Late` nothing of the request was sent; after any other fault the
+    /// peer may have received and acted on it.
     pub async fn send(&self, request: Request) -> Result<Answer, TransportFault> {
         self.send_heeding(request).await.0
     }

@@ -82,9 +82,7 @@ impl Counted {
         count.set(count.get() + 1);
         Self { standby: Rc::clone(standby), which }
     }
-}
 
-impl Counted {
     /// Whose count it is in.
     pub(super) fn standby(&self) -> &Standby {
         &self.standby
@@ -194,22 +192,21 @@ impl Standby {
         self.most.set(most);
         loop {
             let changed = self.changed.notified();
-            let (n_alive, n_opening) = (self.n_alive.get(), self.n_opening.get());
+            let n_opening = self.n_opening.get();
             let is_failing = self.failed_at.get().is_some_and(|at| at.elapsed() < PATIENCE);
             if is_failing {
                 return expected;
             }
             // Where connections end with their answers, only those that nobody has used yet are worth anything.
-            let (n_there, n_needed) = match self.is_short_lived.get() {
-                true => (self.spares.borrow().len(), self.n_expected.get()),
-                false => (n_alive, self.n_busy.get() + self.n_expected.get()),
+            let (n_there, n_busy) = match self.is_short_lived.get() {
+                true => (self.spares.borrow().len(), 0),
+                false => (self.n_alive.get(), self.n_busy.get()),
             };
-            if n_there + n_opening < most.min(n_needed) {
+            if n_there + n_opening < most.min(n_busy + self.n_expected.get()) {
                 self.open_one(open()).await;
                 return expected;
             }
-            let is_one_free = if self.is_short_lived.get() { n_there > 0 } else { n_alive > self.n_busy.get() };
-            if n_opening == 0 || is_one_free {
+            if n_opening == 0 || n_there > n_busy {
                 return expected;
             }
             // Somebody else is about to have one.

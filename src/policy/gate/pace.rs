@@ -15,11 +15,11 @@ use crate::model::{BootId, Ticks};
 /// The log looks back a little more than a second: two calls keep that distance even if the network brings them closer.
 const SLACK: Duration = Duration::from_millis(20);
 
-/// And no more than this much more, however uneven the network is: it costs a twentieth of the pace.
+/// It looks back no more than this, however uneven the network is: it costs a twentieth of the pace.
 const MOST_SLACK: Duration = Duration::from_millis(52);
 
-/// What was seen lately is not all that there is: so much more is allowed for, in tenths.
-const UNSEEN: u32 = 15;
+/// What was seen lately is not all that there is: it is taken so many times.
+const UNSEEN: f64 = 1.5;
 
 /// For so long after a complaint the most is allowed for: it may have come of an unevenness that did not show.
 const WARY_FOR: Duration = Duration::from_secs(600);
@@ -183,14 +183,12 @@ impl PaceRecord {
             },
         });
     }
-}
 
-impl PaceRecord {
     /// How far the log looks back.
     fn window(&self, settings: &PaceSettings, now: Ticks) -> Duration {
         let pace = self.at(settings, now);
         let slack =
-            if now < self.wary_until { MOST_SLACK } else { (settings.jitter * UNSEEN / 10).clamp(SLACK, MOST_SLACK) };
+            if now < self.wary_until { MOST_SLACK } else { settings.jitter.mul_f64(UNSEEN).clamp(SLACK, MOST_SLACK) };
         slack + if pace < 1.0 { round_up(1.0 / pace) } else { SECOND }
     }
 }
