@@ -2,9 +2,12 @@
 //!
 //! Room is a value: whoever holds bytes holds the room for them, and dropping both is one act. Nothing waits for room
 //! while it holds some: a page that finds none goes to scratch. So no order of pages can deadlock, and the page that is
-//! written next can always move, because its extraction was granted a share before it began to fetch.
+//! written next can always move, because its extraction was granted a share before it began to fetch. Beyond that, no
+//! extraction may start so many pages that others are left with one at a time: pages hold room while they wait for
+//! their turn at the gate, and who has none waiting there gets no turns.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -35,12 +38,16 @@ struct State {
     free: u64,
     /// Bytes that shares wait for. Nobody else may take the last of what is free from under them.
     promised: u64,
+    /// Extractions that hold a share.
+    n_holders: u64,
+    /// What their shares come to.
+    shared: u64,
 }
 
 impl ByteBudget {
     /// A budget of `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        let state = Mutex::new(State { free: limit, promised: 0 });
+        let state = Mutex::new(State { free: limit, promised: 0, n_holders: 0, shared: 0 });
         Self(Arc::new(Inner { limit, state, freed: Arc::default() }))
     }
 
@@ -77,6 +84,13 @@ impl ByteBudget {
             }
             freed.await;
         }
+    }
+
+    /// Pages that one extraction may have started at once, if all who hold a share are to have as many.
+    fn fair_slots(&self) -> u64 {
+        let state = self.0.state.lock();
+        let common = self.0.limit.saturating_sub(state.shared) / self.block_bytes() as u64;
+        (common / state.n_holders.max(1)).max(1)
     }
 
     fn take_from(&self, state: &mut State, n_bytes: u64) -> Room {
@@ -132,8 +146,32 @@ impl Drop for Promise<'_> {
 /// The share of an extraction: the block that the page written next is filled into when all other room is taken.
 #[derive(Clone, Debug)]
 pub struct Share {
-    room: Arc<Room>,
+    held: Arc<Held>,
     lent: Arc<Mutex<bool>>,
+    /// Pages started in the common room that are not written yet.
+    n_started: Arc<AtomicU64>,
+}
+
+/// A share's room, and its place in the count of those who hold one.
+#[derive(Debug)]
+struct Held(Room);
+
+impl Held {
+    fn new(room: Room) -> Self {
+        let mut state = room.budget.state.lock();
+        state.n_holders += 1;
+        state.shared += room.n_bytes;
+        drop(state);
+        Self(room)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut state = self.0.budget.state.lock();
+        state.n_holders -= 1;
+        state.shared -= self.0.n_bytes;
+    }
 }
 
 impl Share {
@@ -141,13 +179,16 @@ impl Share {
     pub async fn take(budget: &ByteBudget) -> Self {
         // A budget may be smaller than two shares: one extraction must still fetch more than one page at a time.
         let n_bytes = SHARE_BYTES.min(budget.0.limit / 4);
-        Self { room: Arc::new(budget.take_promised(n_bytes).await), lent: Arc::default() }
+        let held = Held::new(budget.take_promised(n_bytes).await);
+        Self { held: Arc::new(held), lent: Arc::default(), n_started: Arc::default() }
     }
 
     /// A slot for a page: from the common room, or for one that everything waits for from the share.
     pub fn slot(&self, budget: &ByteBudget, is_pressing: bool) -> Option<Slot> {
-        if let Some(room) = budget.try_take(budget.block_bytes() as u64) {
-            return Some(Slot { _room: SlotRoom::Common(room) });
+        if self.n_started.load(Ordering::Relaxed) < budget.fair_slots()
+            && let Some(room) = budget.try_take(budget.block_bytes() as u64)
+        {
+            return Some(Slot { _room: SlotRoom::Common(Started::new(&self.n_started), room) });
         }
         let mut lent = self.lent.lock();
         if !is_pressing || *lent {
@@ -166,8 +207,26 @@ pub struct Slot {
 
 #[derive(Debug)]
 enum SlotRoom {
-    Common(#[expect(dead_code, reason = "held for its drop")] Room),
+    // In this order: whoever hears of freed room must find the page no longer counted.
+    Common(#[expect(dead_code, reason = "held for its drop")] Started, #[expect(dead_code, reason = "the same")] Room),
     Lent(#[expect(dead_code, reason = "held for its drop")] Loan),
+}
+
+/// A started page, in its extraction's count.
+#[derive(Debug)]
+struct Started(Arc<AtomicU64>);
+
+impl Started {
+    fn new(count: &Arc<AtomicU64>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -178,7 +237,7 @@ struct Loan {
 impl Drop for Loan {
     fn drop(&mut self) {
         *self.share.lent.lock() = false;
-        self.share.room.budget.freed.notify_waiters();
+        self.share.held.0.budget.freed.notify_waiters();
     }
 }
 
@@ -209,6 +268,21 @@ mod tests {
         assert!(share.slot(&budget, true).is_none(), "it is lent once at a time");
         drop(head);
         assert!(share.slot(&budget, true).is_some());
+    }
+
+    #[tokio::test]
+    async fn each_extraction_can_start_as_many_pages_however_early_another_began() {
+        let budget = ByteBudget::new(32 * MIB);
+        let slots = |share: &Share| std::iter::from_fn(|| share.slot(&budget, false)).collect::<Vec<_>>();
+        let first = Share::take(&budget).await;
+        let alone = slots(&first);
+        assert_eq!(alone.len(), 124, "all that is not its share");
+        drop(alone);
+        let second = Share::take(&budget).await;
+        let (early, late) = (slots(&first), slots(&second));
+        assert_eq!((early.len(), late.len()), (60, 60));
+        drop((second, late));
+        assert_eq!(slots(&first).len(), 64, "what the other one leaves");
     }
 
     #[tokio::test(start_paused = true)]

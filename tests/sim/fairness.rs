@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use cxtract::mock::{CallKind, Ledger, MockReport, MockTenant, MockTenantBuilder, Tenant};
+use cxtract::mock::{CallKind, Fault, FaultRule, Ledger, Matcher, MockReport, MockTenant, MockTenantBuilder, Tenant};
 
 use crate::measure::{extremes, longest_silence, pages_by_query, seconds, within};
 use crate::world::World;
@@ -17,6 +17,11 @@ const N_LARGE: usize = 10;
 
 /// Their pages.
 const N_PAGES: u64 = 400;
+
+/// How much later slow answers come.
+const SLOW: Duration = Duration::from_millis(500);
+
+const TEN_SECONDS: Duration = Duration::from_secs(10);
 
 fn large(nth: usize) -> String {
     format!("large{nth}")
@@ -138,4 +143,19 @@ fn forty_reports_that_submit_and_poll_are_never_starved_and_leave_the_pages_thei
     assert!(silence <= Duration::from_secs(12), "one was not polled for {silence:?}");
     // Pages have three turns of four while there are both.
     assert!(least >= 0.7 && mean >= 0.74, "{least} and {mean}");
+}
+
+#[test]
+fn reports_whose_answers_take_long_are_served_like_the_others() {
+    let slow = |nth: usize| FaultRule::new(Matcher::pages().of_template(&large(nth)), Fault::Delay(SLOW));
+    let after = world(mock().fault(slow(0)).fault(slow(1)), "max_queries: 10").run().expect("every report ends");
+    let ledger = after.ledger("acme");
+    let queries = large_queries(&after.tenants["acme"].lock());
+    let start = all_fetching(&ledger, &queries).start + Duration::from_secs(5);
+    for nth in 0..10 {
+        let span = start + nth * TEN_SECONDS..start + (nth + 1) * TEN_SECONDS;
+        let (most, least) = extremes(&pages_by_query(&ledger, &queries, &span));
+        println!("with slow ones, in {span:?}: at most {most} pages, at least {least}");
+        assert!(most - least <= 2.max(most / 10), "in {span:?}: {most} and {least}");
+    }
 }
