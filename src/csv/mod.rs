@@ -5,9 +5,11 @@
 
 mod blocks;
 mod facts;
+pub mod forms;
 mod framing;
 mod grammar;
 mod header;
+pub mod mend;
 
 pub use facts::{Framed, FramingFault, RaggedRecord};
 pub use framing::{Framer, FramingLimits};

@@ -12,6 +12,8 @@ mod publish;
 mod stdout;
 mod sync;
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 pub use crate::model::{FileMark, Manifest, Position};
@@ -22,6 +24,28 @@ pub use file::FileSink;
 pub use names::{OutputNames, preflight, refuse_links_between};
 pub use publish::{Deliverable, Publication};
 pub use stdout::StdoutSink;
+
+/// A file beside the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// Records that were set aside.
+    Rejects,
+    /// Receipts of records that were mended.
+    Repairs,
+}
+
+impl Side {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Rejects, Self::Repairs];
+
+    /// Its name in a position.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Rejects => "rejects",
+            Self::Repairs => "repairs",
+        }
+    }
+}
 
 /// Told once a position is durable, or why it can't be.
 pub type WhenDurable = Box<dyn FnOnce(Result<(), SinkError>) + Send>;
@@ -93,6 +117,31 @@ pub trait Sink: Send + 'static {
         None
     }
 
+    /// A page ends here. Says whether the output can be gone on from here: a compressed one only at the ends of frames.
+    fn page_ended(&mut self) -> Result<bool, SinkError> {
+        Ok(true)
+    }
+
+    /// As [`page_ended`](Self::page_ended), but the output must be one that can be gone on from here.
+    fn part_ended(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    /// Whether it keeps side files.
+    fn has_sides(&self) -> bool {
+        false
+    }
+
+    /// Takes the next bytes of a side file, which becomes durable and visible with the output.
+    fn write_side(&mut self, side: Side, _bytes: &[u8]) -> Result<(), SinkError> {
+        Err(SinkError::out_of_step(side.suffix(), "this destination keeps no side files"))
+    }
+
+    /// Where each side file stands, by its suffix; those that nothing was written to are left out.
+    fn side_marks(&self) -> BTreeMap<String, FileMark> {
+        BTreeMap::new()
+    }
+
     /// Ends the writing. A sink that keeps account of size and SHA-256 says them here; of one that doesn't, the
     /// engine keeps its own.
     fn seal(&mut self) -> Result<Option<Sealed>, SinkError> {
@@ -131,6 +180,26 @@ impl Sink for Box<dyn Sink> {
 
     fn mark(&self) -> Option<FileMark> {
         (**self).mark()
+    }
+
+    fn page_ended(&mut self) -> Result<bool, SinkError> {
+        (**self).page_ended()
+    }
+
+    fn part_ended(&mut self) -> Result<(), SinkError> {
+        (**self).part_ended()
+    }
+
+    fn has_sides(&self) -> bool {
+        (**self).has_sides()
+    }
+
+    fn write_side(&mut self, side: Side, bytes: &[u8]) -> Result<(), SinkError> {
+        (**self).write_side(side, bytes)
+    }
+
+    fn side_marks(&self) -> BTreeMap<String, FileMark> {
+        (**self).side_marks()
     }
 
     fn seal(&mut self) -> Result<Option<Sealed>, SinkError> {

@@ -173,6 +173,9 @@ impl Scan {
             ends_with_newline,
             n_blank_lines: self.n_blank_lines,
             stray_quotes: self.stray_quotes,
+            misquoted: None,
+            is_entangled: false,
+            broken: None,
             digest,
         })
     }
