@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::model::{Timestamp, Window};
 
+use super::flaws::Flaw;
 use super::words::{AGENTS, COLUMNS, DISPOSITIONS, MEDIA, RAW_REMARKS, REMARKS, SKILLS, TAGS};
 
 /// How many bytes a page is made at a time. Fewer, larger writes are what loopback speed depends on.
@@ -39,6 +40,7 @@ pub(super) struct RowSource {
     step_ms: u64,
     newline: &'static str,
     raw_newline_every: Option<u64>,
+    flaw_every: Option<u64>,
 }
 
 impl RowSource {
@@ -60,7 +62,19 @@ impl RowSource {
             step_ms: span / n_rows.max(1),
             newline,
             raw_newline_every,
+            flaw_every: None,
         }
+    }
+
+    /// The same with something wrong with every nth row.
+    #[must_use]
+    pub(super) fn flawed(self, every: Option<u64>) -> Self {
+        Self { flaw_every: every, ..self }
+    }
+
+    /// What is wrong with that row.
+    pub(super) fn flaw(&self, row: u64) -> Option<Flaw> {
+        self.flaw_every.and_then(|every| Flaw::of(row, every, self.key))
     }
 
     /// The same result as another key would have made it: what an unstable page shows.
@@ -114,10 +128,17 @@ impl RowSource {
         decimal(out, (c >> 36) % 600_000);
         text(out, if c & 3 == 0 { "true" } else { "false" });
         text(out, TAGS[pick(a, 40, 8)]);
-        out.push(b',');
-        self.remark(row, b, c, out);
+        let flaw = self.flaw(row);
+        match flaw {
+            Some(flaw) => out.extend_from_slice(flaw.remark().as_bytes()),
+            None => {
+                out.push(b',');
+                self.remark(row, b, c, out);
+            }
+        }
         out.push(b',');
         hex(out, mix(c ^ row));
+        out.extend_from_slice(flaw.map_or("", Flaw::tail).as_bytes());
         out.extend_from_slice(self.newline.as_bytes());
     }
 
@@ -354,6 +375,20 @@ mod tests {
             time(&mut out, ms);
             assert_eq!(String::from_utf8(out).unwrap(), Timestamp(ms).to_string());
         }
+    }
+
+    #[test]
+    fn every_nth_row_has_a_flaw_each_kind_comes_and_the_others_stay_as_they_were() {
+        let (good, bad) = (source(7), source(7).flawed(Some(5)));
+        let text = |rows: &RowSource, row| PageBody::new(rows.clone(), row..row + 1, false, false, true).whole();
+        let mut kinds = Vec::new();
+        for row in 0..500 {
+            let flaw = bad.flaw(row);
+            assert_eq!(flaw.is_some(), row % 5 == 4);
+            assert_eq!(text(&good, row) == text(&bad, row), flaw.is_none());
+            kinds.extend(flaw.filter(|flaw| !kinds.contains(flaw)));
+        }
+        assert_eq!(kinds.len(), Flaw::ALL.len());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 
 use super::data::{PIECE_BYTES, RowSource};
+use super::flaws::Flaw;
 use super::report::MockReport;
 
 /// An expected file, made when it is written.
@@ -43,6 +44,18 @@ impl Expected {
         }
         to.write_all(&piece)?;
         Ok(n_bytes + piece.len() as u64)
+    }
+
+    /// The rows in their order, each as it is served, and what is wrong with it.
+    pub fn each_row(&self, mut each: impl FnMut(&[u8], Option<Flaw>)) {
+        let mut text = Vec::new();
+        for part in &self.parts {
+            for row in 0..self.report.rows {
+                text.clear();
+                part.write_row(row, &mut text);
+                each(&text, part.flaw(row));
+            }
+        }
     }
 
     /// The whole of it.

@@ -120,6 +120,8 @@ pub struct MockReport {
     pub gzip: bool,
     /// Leaves a newline unquoted in every so-manieth row, as legacy templates do.
     pub raw_newline_every: Option<u64>,
+    /// So many rows apart something is wrong with one, each time something else.
+    pub flaw_every: Option<u64>,
 }
 
 impl Default for MockReport {
@@ -138,6 +140,7 @@ impl Default for MockReport {
             chunked: true,
             gzip: false,
             raw_newline_every: None,
+            flaw_every: None,
         }
     }
 }
@@ -153,7 +156,8 @@ impl MockReport {
             Newline::Lf => "\n",
             Newline::CrLf => "\r\n",
         };
-        RowSource::new(seed, template, window, self.rows, newline, self.raw_newline_every)
+        let rows = RowSource::new(seed, template, window, self.rows, newline, self.raw_newline_every);
+        rows.flawed(self.flaw_every)
     }
 
     /// The rows on a page, counted from 1; empty past the end.

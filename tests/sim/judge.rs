@@ -2,11 +2,12 @@
 //!
 //! It judges by the mocks' ledgers and data and by what is on the disk, never by what the engine says of itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cxtract::Ending;
 use cxtract::mock::{CallKind, Ledger, LedgerEntry, Refused, Tenant};
 
+use crate::forms::{Due, beside, files_on, sides};
 use crate::scenario::{Fortune, MAX_ATTEMPTS, MAX_IN_FLIGHT, ReportPlan, Scenario, TenantPlan};
 use crate::trouble::TokenPlan;
 use crate::world::Aftermath;
@@ -15,10 +16,12 @@ use crate::world::Aftermath;
 const PAGES_AHEAD_PER_REQUEST: u64 = 4;
 
 /// Holds what is left to what was drawn; every breach in words.
-pub fn breaches(scenario: &Scenario, after: &Aftermath) -> Vec<String> {
+///
+/// `due` is what must be left of the reports that ask for more than their bytes as they come.
+pub fn breaches(scenario: &Scenario, due: &BTreeMap<String, Due>, after: &Aftermath) -> Vec<String> {
     let mut breaches = Vec::new();
     for report in &scenario.reports {
-        judge_ending(report, after, &mut breaches);
+        judge_ending(report, due.get(&report.name), after, &mut breaches);
         judge_pages(report, after, &mut breaches);
     }
     for tenant in &scenario.tenants {
@@ -32,33 +35,39 @@ pub fn breaches(scenario: &Scenario, after: &Aftermath) -> Vec<String> {
     breaches
 }
 
-fn judge_ending(report: &ReportPlan, after: &Aftermath, breaches: &mut Vec<String>) {
-    let ReportPlan { name, tenant, fortune, .. } = report;
+fn judge_ending(report: &ReportPlan, due: Option<&Due>, after: &Aftermath, breaches: &mut Vec<String>) {
+    let ReportPlan { name, tenant, fortune, form, .. } = report;
     let ending = match &after.endings[name] {
         Ok(ending) => ending,
         Err(failure) => return breaches.push(format!("{name} did not start: {failure}")),
     };
-    let output = after.output(name);
-    let part = output.with_extension("csv.part");
+    let output = form.output(name);
     match (fortune, ending) {
         (Fortune::Complete | Fortune::CompleteOrParked, Ending::Complete(manifest)) => {
-            let expected = after.tenants[tenant].lock().expected_csv(name);
-            let found = after.disk.contents(&output).unwrap_or_default();
-            if found != expected {
-                breaches.push(format!("{name} has {} bytes and not the {} expected", found.len(), expected.len()));
+            if let Some(due) = due {
+                let found = due.judge(name, &files_on(&after.disk, name, *form));
+                breaches.extend(found.err());
+                breaches.extend(due.judge_manifest(name, manifest).err());
+            } else {
+                let expected = after.tenants[tenant].lock().expected_csv(name);
+                let found = after.disk.contents(&output).unwrap_or_default();
+                if found != expected {
+                    breaches.push(format!("{name} has {} bytes and not the {} expected", found.len(), expected.len()));
+                }
+                if (manifest.output.bytes, manifest.output.rows) != (found.len() as u64, report.result.rows) {
+                    breaches.push(format!("{name}: the manifest tells of {:?}", manifest.output));
+                }
             }
-            if (manifest.output.bytes, manifest.output.rows) != (found.len() as u64, report.result.rows) {
-                breaches.push(format!("{name}: the manifest tells of {:?}", manifest.output));
-            }
-            if after.disk.contents(&part).is_some() {
-                breaches.push(format!("{name} left its .part behind"));
+            let parts = [output.clone()].into_iter().chain(sides(name)).map(|path| beside(&path, ".part"));
+            for part in parts.filter(|part| after.disk.contents(part).is_some()) {
+                breaches.push(format!("{name} left {} behind", part.display()));
             }
         }
         (Fortune::Failed(class), Ending::Failed(failure)) if failure.class == *class => {}
         (Fortune::Parked | Fortune::CompleteOrParked, Ending::Parked(_)) => {}
         _ => breaches.push(format!("{name} was to be {fortune:?} and is {ending:?}")),
     }
-    if !matches!(ending, Ending::Complete(_)) && after.disk.contents(&output).is_some() {
+    if !matches!(ending, Ending::Complete(_)) && !files_on(&after.disk, name, *form).is_empty() {
         breaches.push(format!("{name} has its final name without being complete"));
     }
 }

@@ -9,6 +9,7 @@ mod crashes;
 mod errors;
 mod fairness;
 mod faults;
+mod forms;
 mod judge;
 mod lives;
 mod measure;

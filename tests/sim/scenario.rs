@@ -3,6 +3,7 @@
 //! Every draw comes from the seed, and expectations are drawn together with the faults: a report is told to end badly
 //! only where its tenant is told to make it so. Faults that pass stay below the tries that a request has.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use cxtract::mock::{
 use cxtract::model::{FailureClass, Timestamp};
 use fastrand::Rng;
 
+use crate::forms::{self, Due, Form, Formed};
 use crate::trouble::{self, TokenPlan};
-use crate::world::{Partition, World};
+use crate::world::{Asked, Partition, World};
 
 /// Tries that a request has.
 pub const MAX_ATTEMPTS: u32 = 8;
@@ -65,6 +67,8 @@ pub struct ReportPlan {
     pub result: MockReport,
     /// The page size asked for.
     pub page_size: u64,
+    /// What is to be done to its records and bytes.
+    pub form: Form,
     /// What must become of it.
     pub fortune: Fortune,
 }
@@ -101,11 +105,24 @@ pub struct Scenario {
     pub reports: Vec<ReportPlan>,
     /// Whether messages keep their distances well enough for a tenant to see the pace that they were sent at.
     pub is_near: bool,
+    /// Decides what is done to records and bytes; it came later than the rest, whose draws stay what they were.
+    forms: Option<Rng>,
+    /// The tenants' data alone.
+    data: BTreeMap<String, MockTenantBuilder>,
 }
 
 impl Scenario {
     /// The scenario of a seed.
     pub fn of(seed: u64) -> Self {
+        Self::with_forms(seed, Some(Rng::with_seed(seed ^ 0x00F0_0055)))
+    }
+
+    /// The same scenario with reports that ask for their bytes as they come.
+    pub fn plain(seed: u64) -> Self {
+        Self::with_forms(seed, None)
+    }
+
+    fn with_forms(seed: u64, forms: Option<Rng>) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut world = World::new(seed);
         let is_near = rng.u32(0..3) == 0;
@@ -113,23 +130,38 @@ impl Scenario {
             world.latency = Duration::from_millis(rng.u64(15..30));
             world.tick = Duration::from_millis(25);
         }
-        let mut scenario = Self { world, tenants: Vec::new(), reports: Vec::new(), is_near };
+        let mut scenario =
+            Self { world, tenants: Vec::new(), reports: Vec::new(), is_near, forms, data: BTreeMap::new() };
         for nth in 0..rng.usize(1..=3) {
             scenario.add_tenant(nth, &mut rng);
         }
         scenario.world.yaml.push_str("reports:\n");
         for report in scenario.reports.clone() {
-            let lines = format!("page_size: {}", report.page_size);
-            scenario.world.add_report_lines(&report.name, &report.tenant, &report.name, &lines);
+            scenario.world.add_report_lines(&report.name, &report.tenant, &report.name, &report.lines());
         }
         scenario
+    }
+
+    /// What must be left of the reports that ask for more than their bytes as they come.
+    ///
+    /// # Errors
+    /// If an undisturbed run leaves it otherwise than the tenants' rows allow.
+    pub fn due(&self, more_lines: &str) -> Result<BTreeMap<String, Due>, String> {
+        let formed = self.reports.iter().filter(|report| report.form != Form::PLAIN).map(|report| Formed {
+            asked: Asked { report: report.name.clone(), tenant: report.tenant.clone(), template: report.name.clone() },
+            form: report.form,
+            lines: format!("{}\n{more_lines}", report.lines()),
+        });
+        let world = World { tenants: self.data.clone(), ..self.world.clone() };
+        forms::undisturbed(&world, &formed.collect::<Vec<_>>())
     }
 
     fn add_tenant(&mut self, nth: usize, rng: &mut Rng) {
         let name = format!("t{nth}");
         let rate = rng.u64(5..=20);
+        let data_seed = rng.u64(..);
         let mut mock = MockTenant::builder()
-            .seed(rng.u64(..))
+            .seed(data_seed)
             .requests_per_second(rate as f64)
             .ready_after(Duration::from_millis(rng.u64(0..15_000)))
             .latency(Duration::from_millis(rng.u64(0..200)))
@@ -157,6 +189,10 @@ impl Scenario {
             if luck == CALM {
                 report.result.rows = report.page_size * rng.u64(80..160);
                 report.result.page_sizes = PageSizes::AsAsked;
+            }
+            if let Some(forms) = &mut self.forms {
+                report.form = Form::draw(forms);
+                report.result.flaw_every = report.form.mends.then(|| forms.u64(3..12));
             }
             mock = mock.report(&report.name, report.result.clone());
             self.reports.push(report);
@@ -224,6 +260,11 @@ impl Scenario {
             }
             mock = passing_faults(mock, wall, rng);
         }
+        let mut data = forms::calm_tenant(data_seed);
+        for report in &self.reports[first..] {
+            data = data.report(&report.name, report.result.clone());
+        }
+        self.data.insert(name.clone(), data);
         self.world.tenants.insert(name, mock);
         self.tenants.push(plan);
     }
@@ -262,7 +303,14 @@ fn report_plan(name: String, tenant: &str, rng: &mut Rng) -> ReportPlan {
         gzip: rng.bool(),
         ..MockReport::with_rows(rows)
     };
-    ReportPlan { name, tenant: tenant.to_owned(), result, page_size, fortune: Fortune::Complete }
+    ReportPlan { name, tenant: tenant.to_owned(), result, page_size, form: Form::PLAIN, fortune: Fortune::Complete }
+}
+
+impl ReportPlan {
+    /// Its lines in the configuration.
+    fn lines(&self) -> String {
+        format!("page_size: {}\n{}", self.page_size, self.form.lines())
+    }
 }
 
 fn passing_token_faults(mut mock: MockTenantBuilder, rng: &mut Rng) -> MockTenantBuilder {

@@ -20,6 +20,7 @@ pub(super) struct Report {
     chunked: Option<bool>,
     gzip: Option<bool>,
     raw_newline_every: Option<u64>,
+    flaw_every: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -96,6 +97,7 @@ impl Report {
             chunked: self.chunked.unwrap_or(usual.chunked),
             gzip: self.gzip.unwrap_or(usual.gzip),
             raw_newline_every: self.raw_newline_every,
+            flaw_every: self.flaw_every,
         }
     }
 }
