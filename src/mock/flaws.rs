@@ -45,7 +45,7 @@ impl Flaw {
     /// What stands in the place of the remark, with the comma before it.
     pub(super) fn remark(self) -> &'static str {
         match self {
-            Self::BrokenAmid => ",hung up at 5\"\nagent called back",
+            Self::BrokenAmid => ",hung up\nagent called back",
             Self::BrokenAtTheEnd => ",fine",
             Self::BrokenBehindQuotes => ",\"said so\"\nand went",
             Self::TooFew => "",

@@ -127,7 +127,12 @@ impl Sink for Bundle {
             match self.sides.get(&side).map(FileSink::deliverable) {
                 Some(Some(file)) => publication.sides.push(file),
                 Some(None) => return Err(SinkError::out_of_step(self.names.side(side).display(), "not sealed yet")),
-                None => publication.stale.push(self.names.side(side)),
+                None => {
+                    let path = self.names.side(side);
+                    // An earlier run's part is gone already, but not for sure: a power cut could bring it back.
+                    let part = with(&path, ".part");
+                    publication.stale.extend([path, part]);
+                }
             }
         }
         Ok(Some(publication))

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on should stop there")]
 
+mod bundle;
 mod contract;
 mod crash;
 mod faults;
