@@ -3,7 +3,7 @@
 //! Children write what they say into files of the folder's owner, not of the folder itself, so that a test can ask
 //! for every name that a run has left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -37,6 +37,8 @@ pub struct Place {
     pub top: String,
     /// Reports: name, template, lines.
     pub reports: Vec<(String, String, String)>,
+    /// What a report must leave beside its manifest, by name, where that is not just what the tenant has.
+    pub due: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
 }
 
 impl Place {
@@ -49,6 +51,7 @@ impl Place {
             tenant: QUICK.to_owned(),
             top: String::new(),
             reports: Vec::new(),
+            due: BTreeMap::new(),
         }
     }
 
@@ -84,9 +87,22 @@ impl Place {
         self.folder.path().join(name)
     }
 
+    /// The name of a report's output.
+    pub fn output_name(&self, report: &str) -> String {
+        let lines = self.reports.iter().find(|(name, ..)| name == report).map_or("", |(.., lines)| lines);
+        let ending = if lines.contains("compression: zstd") { ".zst" } else { "" };
+        format!("out/{report}.csv{ending}")
+    }
+
     /// Where a report's output ends up.
     pub fn output(&self, report: &str) -> PathBuf {
-        self.path(&format!("out/{report}.csv"))
+        self.path(&self.output_name(report))
+    }
+
+    /// What a report must leave beside its manifest, by name.
+    pub fn due(&self, report: &str) -> BTreeMap<String, Vec<u8>> {
+        let usual = || BTreeMap::from([(self.output_name(report), self.expected(report))]);
+        self.due.get(report).cloned().unwrap_or_else(usual)
     }
 
     /// What it must be.

@@ -3,6 +3,7 @@
 //! A moment is drawn as a time after the start, or as a number of calls that the tenant has seen and a few
 //! milliseconds more, so that starting, submitting, polling, fetching and finishing are all met.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::place::Place;
 const N_KILLS: usize = 100;
 
 /// Worlds that share them.
-const N_WORLDS: usize = 4;
+const N_WORLDS: usize = 5;
 
 /// Places that a world works in at once.
 const N_AT_ONCE: usize = 2;
@@ -200,5 +201,46 @@ fn k1_whenever_a_report_is_killed_while_its_query_is_slow_the_next_run_ends_with
     kill_at_random("slow polls", &[1], || {
         let mock = mock().ready_after(Duration::from_millis(900)).report("calls", MockReport::with_rows(500));
         Place::new(mock).report("calls", "")
+    });
+}
+
+/// Rows of which every ninth is spoiled, in frames that end with the report's 13th and 26th page or so.
+fn packed() -> Place {
+    let spoiled = MockReport { flaw_every: Some(9), ..MockReport::with_rows(44_000) };
+    let lines = "window: {from: 2024-01-01, to: 2024-01-31}\n    page_size: 1500\n    output: {compression: zstd}\n    \
+                 csv: {repair: join, ragged: reject}";
+    Place::new(mock().report("calls", spoiled)).report_with("calls", lines)
+}
+
+/// What an undisturbed run leaves: every good row, each other one mended or set aside, in three frames at least.
+fn packed_due() -> BTreeMap<String, Vec<u8>> {
+    let place = packed();
+    assert_eq!(place.run(&[]), 0, "{}", place.said());
+    let names = ["out/calls.csv.rejects.csv", "out/calls.csv.repairs.jsonl", "out/calls.csv.zst"];
+    let due: BTreeMap<_, _> = names.map(|name| (name.to_owned(), std::fs::read(place.path(name)).unwrap())).into();
+    let plain = zstd::decode_all(&due["out/calls.csv.zst"][..]).unwrap();
+    let n_frames = due["out/calls.csv.zst"].windows(4).filter(|bytes| *bytes == [0x28, 0xB5, 0x2F, 0xFD]).count();
+    assert!(n_frames >= 3, "{n_frames} frames for {} bytes", plain.len());
+    let (mut rest, mut n_good) = (&plain[..], 0);
+    place.mock.expected("calls").each_row(|row, flaw| {
+        if flaw.is_none() {
+            let at = memchr::memmem::find(rest, row).expect("every good row stands in its place");
+            rest = &rest[at + row.len()..];
+            n_good += 1;
+        }
+    });
+    let manifest = crate::judge::manifest(&place, "calls").unwrap();
+    assert_eq!(manifest.output.rows, n_good + manifest.csv.repaired);
+    assert!(manifest.csv.repaired > 0 && manifest.csv.rejected > 0, "{:?}", manifest.csv);
+    due
+}
+
+#[test]
+fn k1_whenever_a_packed_report_with_bad_records_is_killed_the_next_run_leaves_the_same_files() {
+    let due = packed_due();
+    kill_at_random("packed, with bad records", &[1], || {
+        let mut place = packed();
+        place.due.insert("calls".to_owned(), due.clone());
+        place
     });
 }

@@ -42,7 +42,7 @@ impl Form {
     /// Any.
     pub fn draw(rng: &mut Rng) -> Self {
         let packing = [Packing::None, Packing::Gzip, Packing::Zstd][rng.usize(..3)];
-        Self { packing, mends: rng.bool() }
+        Self { packing, mends: rng.u32(0..5) < 2 }
     }
 
     /// Its lines in a report's configuration.
@@ -65,7 +65,11 @@ impl Form {
         PathBuf::from(format!("/sim/out/{report}.csv{ending}"))
     }
 
-    fn unpacked(self, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    /// The bytes before they were packed.
+    ///
+    /// # Errors
+    /// If they can't be unpacked.
+    pub fn unpacked(self, bytes: &[u8]) -> Result<Vec<u8>, String> {
         let mut plain = Vec::new();
         let done = match self.packing {
             Packing::None => return Ok(bytes.to_vec()),

@@ -17,7 +17,7 @@ const PAGES_AHEAD_PER_REQUEST: u64 = 4;
 
 /// Holds what is left to what was drawn; every breach in words.
 ///
-/// `due` is what must be left of the reports that ask for more than their bytes as they come.
+/// `due` is what must be left of the reports whose records are mended or set aside.
 pub fn breaches(scenario: &Scenario, due: &BTreeMap<String, Due>, after: &Aftermath) -> Vec<String> {
     let mut breaches = Vec::new();
     for report in &scenario.reports {
@@ -51,8 +51,13 @@ fn judge_ending(report: &ReportPlan, due: Option<&Due>, after: &Aftermath, breac
             } else {
                 let expected = after.tenants[tenant].lock().expected_csv(name);
                 let found = after.disk.contents(&output).unwrap_or_default();
-                if found != expected {
-                    breaches.push(format!("{name} has {} bytes and not the {} expected", found.len(), expected.len()));
+                match form.unpacked(&found) {
+                    Ok(rows) if rows == expected => {}
+                    other => breaches.push(format!(
+                        "{name} has {:?} and not the {} expected",
+                        other.map(|rows| rows.len()),
+                        expected.len()
+                    )),
                 }
                 if (manifest.output.bytes, manifest.output.rows) != (found.len() as u64, report.result.rows) {
                     breaches.push(format!("{name}: the manifest tells of {:?}", manifest.output));

@@ -18,6 +18,7 @@ use cxtract::{Ending, Engine, Failure, Progress, Seams};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::forms::{Due, Form};
 use crate::mortal::{Blow, Machine};
 use crate::world::{Asked, ENGINE, WALL_START, World};
 
@@ -39,6 +40,8 @@ pub struct Lives {
     tenants: BTreeMap<String, SharedTenant>,
     /// The engine's disk and store.
     pub machine: Machine,
+    /// What must come of reports that ask for more than their bytes as they come.
+    pub due: BTreeMap<String, (Form, Due)>,
     /// Every remark that an engine published, in order, of all lives.
     pub remarks: Arc<Mutex<Vec<String>>>,
     outcome: Arc<Mutex<Option<Life>>>,
@@ -71,7 +74,13 @@ impl Lives {
                 std::future::pending().await
             }
         });
-        Self { world: world.clone(), sim, tenants, machine, remarks, outcome, n_lives: 0 }
+        Self { world: world.clone(), sim, tenants, machine, due: BTreeMap::new(), remarks, outcome, n_lives: 0 }
+    }
+
+    /// The same with that to be expected of these reports.
+    #[must_use]
+    pub fn with_due(self, due: BTreeMap<String, (Form, Due)>) -> Self {
+        Self { due, ..self }
     }
 
     /// Lets an engine live until its reports have ended or the power goes.

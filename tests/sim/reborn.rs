@@ -8,12 +8,12 @@ use fastrand::Rng;
 use cxtract::delivery::Survival;
 
 use crate::crashes::assert_none;
+use crate::forms::Form;
 use crate::lives::{Life, Lives};
 use crate::mortal::Blow;
 use crate::recovery::{Between, is_done, judge_calls, judge_submissions, look_at_the_end, look_at_the_folder};
-use crate::scenario::{Fortune, Scenario};
+use crate::scenario::{Fortune, ReportPlan, Scenario};
 use crate::spread::{over_all_cores, without_panic};
-use crate::world::World;
 
 /// Seeds that a run of the tests takes; `CXTRACT_SIM_SEEDS` says otherwise.
 const N_SEEDS: u64 = 120;
@@ -24,9 +24,13 @@ const MAX_CUTS: u32 = 4;
 /// Lives that a world may need without any cut: one may park before a tenant that is down.
 const MAX_LIVES: u32 = 4;
 
-/// The world of a seed, if every report in it must arrive; and into how many parts reports are split.
-fn world_of(seed: u64) -> Option<(World, usize)> {
-    let Scenario { mut world, tenants, reports, .. } = Scenario::of(seed);
+/// What splits a report into three parts.
+const SPLIT: &str = "split: 11d";
+
+/// The scenario of a seed, if every report in it must arrive; and into how many parts reports are split.
+fn fit_scenario(seed: u64) -> Option<(Scenario, usize)> {
+    let mut scenario = Scenario::of(seed);
+    let Scenario { world, tenants, reports, .. } = &mut scenario;
     let arrives = |fortune: Fortune| matches!(fortune, Fortune::Complete | Fortune::CompleteOrParked);
     let is_fit = reports.iter().all(|report| arrives(report.fortune)) && world.partitions.is_empty();
     if !is_fit || tenants.iter().any(|tenant| tenant.loses_submissions) {
@@ -34,9 +38,9 @@ fn world_of(seed: u64) -> Option<(World, usize)> {
     }
     let is_split = seed.is_multiple_of(3);
     if is_split {
-        world.yaml = world.yaml.replace("    page_size:", "    split: 11d\n    page_size:");
+        world.yaml = world.yaml.replace("    page_size:", &format!("    {SPLIT}\n    page_size:"));
     }
-    Some((world, if is_split { 3 } else { 1 }))
+    Some((scenario, if is_split { 3 } else { 1 }))
 }
 
 fn story(n_cuts: u32, n_others: u32) -> impl Fn(String) -> String {
@@ -44,9 +48,13 @@ fn story(n_cuts: u32, n_others: u32) -> impl Fn(String) -> String {
 }
 
 fn live_and_die(seed: u64) -> Result<(), String> {
-    let Some((world, n_parts)) = world_of(seed) else { return Ok(()) };
+    let Some((scenario, n_parts)) = fit_scenario(seed) else { return Ok(()) };
+    let mut due = scenario.due(if n_parts > 1 { SPLIT } else { "" }, |form| form != Form::PLAIN)?;
+    let with_form = |report: &ReportPlan| Some((report.name.clone(), (report.form, due.remove(&report.name)?)));
+    let due = scenario.reports.iter().filter_map(with_form).collect();
+    let world = scenario.world;
     let mut rng = Rng::with_seed(seed);
-    let mut lives = Lives::of(&world);
+    let mut lives = Lives::of(&world).with_due(due);
     let mut in_doubt = vec![0; world.asked.len()];
     let mut between = Between::now(&lives);
     let (mut n_cuts, mut n_others) = (0, 0);
@@ -89,7 +97,7 @@ fn k1_whatever_a_seed_brings_and_however_often_the_power_goes_the_last_life_deli
         None => (0..number("CXTRACT_SIM_SEEDS").unwrap_or(N_SEEDS)).collect(),
     };
     let n_seeds = seeds.len();
-    let n_fit = seeds.iter().filter(|seed| world_of(**seed).is_some()).count();
+    let n_fit = seeds.iter().filter(|seed| fit_scenario(**seed).is_some()).count();
     let failed = over_all_cores(seeds, |seed| without_panic(|| live_and_die(seed)));
     println!("{n_fit} of {n_seeds} seeds are worlds in which every report must arrive");
     assert_none(&failed, n_seeds);

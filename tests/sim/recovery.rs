@@ -8,15 +8,20 @@ use cxtract::mock::{CallKind, LedgerEntry};
 use cxtract::state::StoredExtraction;
 use cxtract::{Ending, Manifest};
 
+use crate::forms::{Files, Form, beside, files_on};
 use crate::lives::{Life, Lives};
 use crate::world::Asked;
 
-fn output(asked: &Asked) -> PathBuf {
-    PathBuf::from(format!("/sim/out/{}.csv", asked.report))
+fn form_of(lives: &Lives, asked: &Asked) -> Form {
+    lives.due.get(&asked.report).map_or(Form::PLAIN, |(form, _)| *form)
 }
 
-fn manifest(asked: &Asked) -> PathBuf {
-    PathBuf::from(format!("/sim/out/{}.csv.manifest.json", asked.report))
+/// The files that must be left in the end, but for the manifest.
+fn due_files(lives: &Lives, asked: &Asked) -> Files {
+    match lives.due.get(&asked.report) {
+        Some((_, due)) => due.files.clone(),
+        None => Files::from([(Form::PLAIN.output(&asked.report), lives.expected(asked))]),
+    }
 }
 
 /// What must hold whenever somebody looks at the folder: a final name has the right bytes, and a manifest stands
@@ -27,30 +32,35 @@ pub fn look_at_the_folder(lives: &Lives) -> Result<(), String> {
 
 fn look_at(lives: &Lives, asked: &Asked) -> Result<(), String> {
     let (disk, report) = (&lives.machine.disk, &asked.report);
-    let found = disk.contents(&output(asked));
-    if let Some(found) = &found {
-        let expected = lives.expected(asked);
-        if *found != expected {
-            let (found, expected) = (found.len(), expected.len());
-            return Err(format!("{report}: {found} bytes have the final name, not the {expected} expected"));
+    let form = form_of(lives, asked);
+    let (found, due) = (files_on(disk, report, form), due_files(lives, asked));
+    for (name, bytes) in &found {
+        if due.get(name) != Some(bytes) {
+            let due = due.get(name).map(Vec::len);
+            return Err(format!("{} has its final name and {} bytes, due are {due:?}", name.display(), bytes.len()));
         }
     }
-    let Some(text) = disk.contents(&manifest(asked)) else { return Ok(()) };
+    let output = form.output(report);
+    let Some(text) = disk.contents(&beside(&output, ".manifest.json")) else { return Ok(()) };
     let told: Manifest =
         serde_json::from_slice(&text).map_err(|error| format!("{report}: an unreadable manifest: {error}"))?;
-    match found {
-        None => Err(format!("{report}: a manifest without its output")),
-        Some(found) if told.output.sha256 != sha256(&found) || told.output.bytes != found.len() as u64 => {
-            Err(format!("{report}: a manifest beside another output than it tells of"))
-        }
-        Some(_) => Ok(()),
+    if found != due {
+        return Err(format!("{report}: a manifest beside {:?} alone", found.keys()));
     }
+    if told.output.sha256 != sha256(&found[&output]) || told.output.bytes != found[&output].len() as u64 {
+        return Err(format!("{report}: a manifest beside another output than it tells of"));
+    }
+    lives.due.get(report).map_or(Ok(()), |(_, due)| due.judge_manifest(report, &told))
 }
 
 /// What must hold when all is done: that, and nothing else is left.
 pub fn look_at_the_end(lives: &Lives) -> Result<(), String> {
     look_at_the_folder(lives)?;
-    let due: BTreeSet<PathBuf> = lives.asked().iter().flat_map(|asked| [output(asked), manifest(asked)]).collect();
+    let mut due = BTreeSet::<PathBuf>::new();
+    for asked in lives.asked() {
+        due.extend(due_files(lives, asked).into_keys());
+        due.insert(beside(&form_of(lives, asked).output(&asked.report), ".manifest.json"));
+    }
     let found: BTreeSet<PathBuf> = lives.machine.disk.names().into_iter().collect();
     if due == found { Ok(()) } else { Err(format!("the disk holds {found:?}")) }
 }

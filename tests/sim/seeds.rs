@@ -14,7 +14,7 @@ fn number(name: &str) -> Option<u64> {
 
 /// Runs a seed's scenario; every breach in words. `tells_all`: and the whole story behind it.
 fn run(scenario: &Scenario, tells_all: bool) -> Result<(), Vec<String>> {
-    let due = without_panic(|| scenario.due("")).map_err(|why| vec![why])?;
+    let due = without_panic(|| scenario.due("", |form| form.mends)).map_err(|why| vec![why])?;
     let after = without_panic(|| scenario.world.run()).map_err(|why| vec![why])?;
     let mut found = breaches(scenario, &due, &after);
     if found.is_empty() {
