@@ -191,9 +191,9 @@ impl Scenario {
                 report.result.page_sizes = PageSizes::AsAsked;
             }
             if let Some(forms) = &mut self.forms {
-                report.form = Form::draw(forms);
-                // Those that have to use up all of a rate are long.
-                report.form.mends &= luck != CALM;
+                let form = Form::draw(forms);
+                // Those that have to use up all of a rate are long, and show nothing more.
+                report.form = if luck == CALM { Form::PLAIN } else { form };
                 report.result.flaw_every = report.form.mends.then(|| forms.u64(3..12));
             }
             mock = mock.report(&report.name, report.result.clone());
