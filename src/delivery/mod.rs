@@ -1,8 +1,9 @@
-//! The disks, real and simulated, and the scratch files on them.
+//! The disks, real and simulated, the scratch files on them, and what files that lie there are worth.
 //!
 //! Everything here is synchronous and belongs on a thread of its own, or inline in simulation; nothing here
-//! knows what the bytes mean or which report they belong to.
+//! knows which report the bytes belong to.
 
+pub mod inspect;
 mod real;
 mod scratch;
 mod sim;
