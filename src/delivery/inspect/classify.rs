@@ -6,8 +6,8 @@
 use std::convert::Infallible;
 
 use super::faults::{Fault, Faults};
-use crate::csv::State;
 use crate::csv::Event;
+use crate::csv::State;
 use crate::csv::mend::{Joined, Mended, Rejected};
 
 /// Collects the faults of a file while its records pass by.

@@ -84,12 +84,7 @@ pub enum RepairError {
 ///
 /// # Errors
 /// If so, nothing appears under any of the names.
-pub fn repair(
-    input: &Path,
-    output: &Path,
-    record_bytes: u64,
-    watch: &mut dyn Watch,
-) -> Result<Repaired, RepairError> {
+pub fn repair(input: &Path, output: &Path, record_bytes: u64, watch: &mut dyn Watch) -> Result<Repaired, RepairError> {
     let names = Names::around(output);
     if let Some(why) = names.refusal(input) {
         return Err(RepairError::Refused(why));
@@ -114,12 +109,7 @@ impl From<io::Error> for Refused {
     }
 }
 
-fn carry_out(
-    input: &Path,
-    names: &Names,
-    record_bytes: u64,
-    watch: &mut dyn Watch,
-) -> Result<Repaired, Cut<Refused>> {
+fn carry_out(input: &Path, names: &Names, record_bytes: u64, watch: &mut dyn Watch) -> Result<Repaired, Cut<Refused>> {
     let open = || Source::open(input, false).and_then(|opened| opened.text()).map_err(Cut::Unreadable);
     let mut source = open()?;
     let stamp = source.stamp();

@@ -127,7 +127,9 @@ fn classify(
     let n_before = verified.faults.len();
     let open = |path: &Path| Source::open(path, false).and_then(|opened| opened.text()).map_err(Cut::Unreadable);
     let mut shape = None;
-    if let Some(n_columns) = structure.n_columns() && !structure.is_sound() {
+    if let Some(n_columns) = structure.n_columns()
+        && !structure.is_sound()
+    {
         shape = mending::shape(&mut open(&verified.path)?, n_columns, rules.record_bytes, watch)?;
     }
     let Some(mend_rules) = mending::rules(structure, rules.record_bytes, shape) else { return Ok(()) };
