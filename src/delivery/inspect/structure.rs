@@ -9,6 +9,8 @@ use super::watch::Watch;
 use crate::csv::forms::{BadUtf8, Utf8Check};
 use crate::csv::{Framed, Framer, FramingLimits};
 
+const LENIENT: &str = "a lenient framer takes everything";
+
 /// What the first reading has found.
 #[derive(Debug)]
 pub(super) struct Structure {
@@ -21,11 +23,9 @@ impl Structure {
     pub(super) fn read<E>(source: &mut Source, record_bytes: u64, watch: &mut dyn Watch) -> Result<Self, Cut<E>> {
         let mut framer = Framer::lenient(FramingLimits { record_bytes });
         let mut utf8 = Some(Utf8Check::default());
-        let (mut broken, mut bad_utf8) = (None, None);
+        let mut bad_utf8 = None;
         source.each("reading", watch, |chunk| {
-            if broken.is_none() {
-                broken = framer.push(chunk).err();
-            }
+            framer.push(chunk).expect(LENIENT);
             if let Some(check) = &mut utf8
                 && let Err(bad) = check.push(chunk)
             {
@@ -37,7 +37,7 @@ impl Structure {
         if let Some(check) = utf8 {
             bad_utf8 = check.finish().err();
         }
-        let framed = framer.finish().expect("a lenient framer takes everything");
+        let framed = framer.finish().expect(LENIENT);
         Ok(Self { framed, bad_utf8 })
     }
 

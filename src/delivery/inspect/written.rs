@@ -25,7 +25,7 @@ pub(super) struct Written {
 
 enum Out {
     Plain(BufWriter<OnDisk>),
-    Gzip(GzEncoder<BufWriter<OnDisk>>),
+    Gzip(Box<GzEncoder<BufWriter<OnDisk>>>),
     Zstd(Box<zstd::Encoder<'static, BufWriter<OnDisk>>>),
 }
 
@@ -36,7 +36,7 @@ impl Written {
         let aside = Aside { path: path.to_owned(), is_named: false };
         let file = BufWriter::with_capacity(BUFFER_BYTES, OnDisk(file));
         let out = match path.extension() {
-            Some(ending) if ending == "gz" => Out::Gzip(GzEncoder::new(file, Compression::new(GZIP_LEVEL))),
+            Some(ending) if ending == "gz" => Out::Gzip(Box::new(GzEncoder::new(file, Compression::new(GZIP_LEVEL)))),
             Some(ending) if ending == "zst" => {
                 let mut encoder = zstd::Encoder::new(file, ZSTD_LEVEL)?;
                 encoder.include_checksum(true)?;
