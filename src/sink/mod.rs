@@ -8,6 +8,7 @@ mod digest;
 mod error;
 mod file;
 mod names;
+mod packed;
 mod publish;
 mod stdout;
 mod sync;
@@ -22,6 +23,7 @@ pub use digest::{Backstage, Digester};
 pub use error::SinkError;
 pub use file::FileSink;
 pub use names::{OutputNames, preflight, refuse_links_between};
+pub use packed::{Packed, Packing};
 pub use publish::{Deliverable, Publication};
 pub use stdout::StdoutSink;
 

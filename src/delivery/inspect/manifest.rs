@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::faults::{Fault, Faults};
-use crate::csv::forms;
+use crate::csv::forms::unescape;
 
 /// The version of the format that is understood.
 const VERSION: u32 = 1;
@@ -121,15 +121,10 @@ fn is_same(found: &[u8], due: &str) -> bool {
     let is = |bytes: &[u8]| String::from_utf8_lossy(bytes) == due;
     let is_unescaped = |bytes: &[u8]| {
         let lines_alike = due.replace("\r\n", "\n").replace('\r', "\n");
-        String::from_utf8_lossy(&forms_unescaped(bytes)) == lines_alike
+        String::from_utf8_lossy(&unescape(bytes)) == lines_alike
     };
     let bare = found.strip_prefix(b"'");
     [Some(found), bare].into_iter().flatten().any(|bytes| is(bytes) || is_unescaped(bytes))
-}
-
-fn forms_unescaped(bytes: &[u8]) -> Vec<u8> {
-    let _ = forms::FormRules::default();
-    bytes.to_vec()
 }
 
 fn shown(name: &str) -> String {

@@ -127,9 +127,7 @@ fn carry_out(input: &Path, names: &Names, record_bytes: u64, watch: &mut dyn Wat
         None => source.each("copying", watch, |chunk| Ok(copy.output.write(chunk)?))?,
     }
     // What was judged by one state of the file must not be written from another.
-    if source.stamp() != stamp || !source.is_unchanged().map_err(Cut::Unreadable)? {
-        return Err(Cut::Unreadable(io::Error::other("it was changed while it was being read; repair it again")));
-    }
+    source.is_still(stamp).map_err(Cut::Unreadable)?;
     let bad_utf8_line = structure.bad_utf8.map(|bad| bad.line);
     copy.publish(bad_utf8_line).map_err(taker)
 }

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use super::hashing::Hashing;
 use super::watch::Watch;
 use crate::csv::BOM;
+use crate::delivery::unpacked;
 
 const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -63,6 +64,12 @@ struct Stored {
 #[derive(Clone)]
 struct SharedStored(Arc<Mutex<Stored>>);
 
+impl SharedStored {
+    fn stamp(&self) -> io::Result<Stamp> {
+        Stamp::of(&self.0.lock().file.metadata()?)
+    }
+}
+
 impl Read for SharedStored {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let stored = &mut *self.0.lock();
@@ -79,6 +86,8 @@ impl Read for SharedStored {
 pub(super) struct Seen {
     pub(super) n_bytes: u64,
     pub(super) sha256: Option<String>,
+    /// Whether it is still as it was when it was opened.
+    pub(super) is_unchanged: bool,
 }
 
 /// A file that is being read.
@@ -136,9 +145,9 @@ impl Source {
 
     /// Reads what the unpacking has left of the file.
     pub(super) fn finish(self, watch: &mut dyn Watch) -> Result<Seen, Cut<io::Error>> {
-        let Self { stored, text, chunk, .. } = self;
+        let Self { stamp, stored, text, chunk, .. } = self;
         drop(text);
-        Opened::drain(stored, chunk, watch)
+        drain(stamp, stored, chunk, watch)
     }
 
     /// Which file it is, and which state of it.
@@ -146,9 +155,9 @@ impl Source {
         self.stamp
     }
 
-    /// Whether the file is still as it was when it was opened.
-    pub(super) fn is_unchanged(&self) -> io::Result<bool> {
-        Ok(Stamp::of(&self.stored.0.lock().file.metadata()?)? == self.stamp)
+    /// Fails unless the file still is what it was at that stamp.
+    pub(super) fn is_still(&self, stamp: Stamp) -> io::Result<()> {
+        if self.stamp == stamp && self.stored.stamp()? == stamp { Ok(()) } else { Err(changed()) }
     }
 }
 
@@ -166,7 +175,7 @@ impl Opened {
 
     /// Begins to read its text.
     pub(super) fn text(&self) -> io::Result<Source> {
-        let mut text = unpacked(self.stored.clone())?;
+        let (_, mut text) = unpacked(self.stored.clone())?;
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut n_held = 0;
         while n_held < BOM.len() {
@@ -184,17 +193,28 @@ impl Opened {
 
     /// Reads all of it as it lies on the disk, where its text can't be read.
     pub(super) fn finish(self, watch: &mut dyn Watch) -> Result<Seen, Cut<io::Error>> {
-        Self::drain(self.stored, vec![0; CHUNK_BYTES], watch)
+        drain(self.stamp, self.stored, vec![0; CHUNK_BYTES], watch)
     }
+}
 
-    fn drain(mut stored: SharedStored, mut chunk: Vec<u8>, watch: &mut dyn Watch) -> Result<Seen, Cut<io::Error>> {
-        while read(&mut stored, &mut chunk).map_err(Cut::Unreadable)? > 0 {
-            go_on(watch, &stored)?;
-        }
-        let stored = &mut *stored.0.lock();
-        let sha256 = stored.hashing.take().map(Hashing::finish).transpose().map_err(Cut::Unreadable)?;
-        Ok(Seen { n_bytes: stored.n_bytes, sha256 })
+fn drain(
+    stamp: Stamp,
+    mut stored: SharedStored,
+    mut chunk: Vec<u8>,
+    watch: &mut dyn Watch,
+) -> Result<Seen, Cut<io::Error>> {
+    while read(&mut stored, &mut chunk).map_err(Cut::Unreadable)? > 0 {
+        go_on(watch, &stored)?;
     }
+    let is_unchanged = stored.stamp().map_err(Cut::Unreadable)? == stamp;
+    let stored = &mut *stored.0.lock();
+    let sha256 = stored.hashing.take().map(Hashing::finish).transpose().map_err(Cut::Unreadable)?;
+    Ok(Seen { n_bytes: stored.n_bytes, sha256, is_unchanged })
+}
+
+/// What is said of a file that is not what it was.
+pub(super) fn changed() -> io::Error {
+    io::Error::other("it was changed while it was being read; try again when nobody writes to it")
 }
 
 fn go_on<E>(watch: &mut dyn Watch, stored: &SharedStored) -> Result<(), Cut<E>> {
@@ -212,8 +232,4 @@ fn read(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
             other => return other,
         }
     }
-}
-
-fn unpacked(reader: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
-    Ok(Box::new(reader))
 }

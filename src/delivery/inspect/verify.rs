@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::classify::Classifier;
 use super::faults::{Fault, Faults};
 use super::manifest::{self, Content, Promise};
-use super::source::{Cut, Seen, Source, Stamp};
+use super::source::{self, Cut, Seen, Source, Stamp};
 use super::structure::Structure;
 use super::watch::{Interrupted, Watch};
 use super::{RECORD_BYTES, mending};
@@ -90,7 +90,10 @@ fn look(
         Ok(mut source) => (Structure::read(&mut source, rules.record_bytes, watch), source.finish(watch)?),
         Err(error) => (Err(Cut::Unreadable(error)), opened.finish(watch)?),
     };
-    let Seen { n_bytes, sha256 } = seen;
+    let Seen { n_bytes, sha256, is_unchanged } = seen;
+    if !is_unchanged {
+        return Err(Cut::Unreadable(source::changed()));
+    }
     if let Some(promise) = promise {
         promise.compare_stored(n_bytes, sha256.as_deref(), &mut verified.faults);
     }
@@ -140,9 +143,7 @@ fn classify(
         Cut::Interrupted => Cut::Interrupted,
         Cut::Taker(never) => match never {},
     })?;
-    if source.stamp() != stamp || !source.is_unchanged().map_err(Cut::Unreadable)? {
-        return Err(Cut::Unreadable(io::Error::other("it was changed while it was being read; verify it again")));
-    }
+    source.is_still(stamp).map_err(Cut::Unreadable)?;
     if verified.faults.len() == n_before {
         structure.faults().into_iter().for_each(|fault| verified.faults.push(fault));
     }
