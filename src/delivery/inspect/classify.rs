@@ -6,31 +6,34 @@
 use std::convert::Infallible;
 
 use super::faults::{Fault, Faults};
-use crate::csv::Event;
-use crate::csv::State;
+use super::structure::Structure;
 use crate::csv::mend::{Joined, Mended, Rejected};
+use crate::csv::{Event, State};
 
 /// Collects the faults of a file while its records pass by.
 #[derive(Debug)]
 pub(super) struct Classifier<'a> {
     faults: &'a mut Faults,
     is_text: bool,
+    // What ends a record, as far as lines are counted, where the mender does not say.
+    line_ending: &'static [u8],
     record: u64,
     line: u64,
 }
 
 impl<'a> Classifier<'a> {
-    /// `is_text` says that all of it is known to be UTF-8.
-    pub(super) fn new(faults: &'a mut Faults, is_text: bool) -> Self {
-        Self { faults, is_text, record: 1, line: 1 }
+    /// A classifier for the file of that structure.
+    pub(super) fn new(structure: &Structure, faults: &'a mut Faults) -> Self {
+        let (is_text, line_ending) = (structure.bad_utf8.is_none(), structure.line_ending());
+        Self { faults, is_text, line_ending, record: 1, line: 1 }
     }
 
     fn push(&mut self, line: u64, record: u64, kind: &'static str, message: String) {
         self.faults.push(Fault { line: Some(line), record: Some(record), kind, message });
     }
 
-    /// Looks for bytes that are no UTF-8. `starts` is the state in which the bytes begin where they are many records.
-    fn look_for_bytes(&mut self, bytes: &[u8], mut is_in: impl FnMut(usize) -> u64) {
+    /// Looks for bytes that are no UTF-8. `record_at` says in which record a byte stands.
+    fn look_for_bytes(&mut self, bytes: &[u8], mut record_at: impl FnMut(usize) -> u64) {
         if self.is_text || std::str::from_utf8(bytes).is_ok() {
             return;
         }
@@ -47,7 +50,7 @@ impl<'a> Classifier<'a> {
             {
                 told = Some(line);
                 let message = format!("byte {} of the line, 0x{first:02X}, is no UTF-8", at - line_start + 1);
-                self.push(line, is_in(at), "invalid_utf8", message);
+                self.push(line, record_at(at), "invalid_utf8", message);
             }
             at += piece.invalid().len();
         }
@@ -71,8 +74,17 @@ impl Mended for Classifier<'_> {
 
     fn joined(&mut self, joined: &Joined<'_>) -> Result<(), Infallible> {
         (self.record, self.line) = (joined.place.record, joined.place.line);
-        let message = "a newline stands in a field that is not quoted; there is one way to join the record".to_owned();
-        self.push(self.line, self.record, "raw_newline", message);
+        let message = match joined.breaks {
+            [] | [_] => {
+                "a newline stands in a field that is not quoted; there is one way to join the record".to_owned()
+            }
+            all => format!(
+                "{} newlines stand in fields that are not quoted; there is one way to join the record",
+                all.len()
+            ),
+        };
+        let line = joined.breaks.first().copied().unwrap_or(self.line);
+        self.push(line, self.record, "raw_newline", message);
         let record = self.record;
         self.look_for_bytes(joined.before, |_| record);
         self.pass(joined.before, 1);
@@ -82,11 +94,11 @@ impl Mended for Classifier<'_> {
 
     fn rejected(&mut self, rejected: &Rejected<'_>) -> Result<(), Infallible> {
         (self.record, self.line) = (rejected.place.record, rejected.place.line);
-        self.push(self.line, self.record, "ragged", rejected.reason.to_string());
+        self.push(self.line, self.record, rejected.reason.kind(), rejected.reason.to_string());
         let record = self.record;
         self.look_for_bytes(rejected.bytes, |_| record);
         self.pass(rejected.bytes, 1);
-        self.pass(b"\n", 0);
+        self.pass(self.line_ending, 0);
         Ok(())
     }
 }

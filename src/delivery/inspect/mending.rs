@@ -15,7 +15,7 @@ pub(super) fn shape<E>(
     record_bytes: u64,
     watch: &mut dyn Watch,
 ) -> Result<Option<KeyShape>, Cut<E>> {
-    let mut finder = ShapeFinder::new(n_columns, record_bytes);
+    let mut finder = ShapeFinder::new(n_columns, record_bytes, true);
     source.each("comparing", watch, |chunk| {
         finder.push(chunk);
         Ok(())
@@ -25,7 +25,7 @@ pub(super) fn shape<E>(
 
 /// The rules that a file with that header is judged by.
 pub(super) fn rules(structure: &Structure, record_bytes: u64, key_shape: Option<KeyShape>) -> Option<MendRules> {
-    Some(MendRules { n_columns: structure.n_columns()?, join: true, record_bytes, key_shape })
+    Some(MendRules { n_columns: structure.n_columns()?, join: true, record_bytes, key_shape, header_first: true })
 }
 
 /// Judges every record; `to` is told in the order of the file.

@@ -137,7 +137,7 @@ fn classify(
     }
     let Some(mend_rules) = mending::rules(structure, rules.record_bytes, shape) else { return Ok(()) };
     let mut source = open(&verified.path)?;
-    let mut classifier = Classifier::new(&mut verified.faults, structure.bad_utf8.is_none());
+    let mut classifier = Classifier::new(structure, &mut verified.faults);
     mending::mend(&mut source, mend_rules, watch, &mut classifier).map_err(|cut| match cut {
         Cut::Unreadable(error) => Cut::Unreadable(error),
         Cut::Interrupted => Cut::Interrupted,
