@@ -66,7 +66,7 @@ impl Mended for Classifier<'_> {
     type Error = Infallible;
 
     fn good(&mut self, bytes: &[u8], n_records: u64) -> Result<(), Infallible> {
-        let mut walk = Walk { bytes, at: 0, state: State::RecordStart, record: self.record };
+        let mut walk = Walk::over(bytes, self.record);
         self.look_for_bytes(bytes, |at| walk.record_at(at));
         self.pass(bytes, n_records);
         Ok(())
@@ -87,7 +87,10 @@ impl Mended for Classifier<'_> {
         self.push(line, self.record, "raw_newline", message);
         let record = self.record;
         self.look_for_bytes(joined.before, |_| record);
-        self.pass(joined.before, 1);
+        // Each piece of it was met as a record, and is counted as one.
+        let mut walk = Walk::over(joined.before, record);
+        self.pass(joined.before, 0);
+        self.record = walk.record_at(joined.before.len()) + 1;
         self.pass(joined.line_ending, 0);
         Ok(())
     }
@@ -111,7 +114,11 @@ struct Walk<'a> {
     record: u64,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn over(bytes: &'a [u8], record: u64) -> Self {
+        Self { bytes, at: 0, state: State::RecordStart, record }
+    }
+
     fn record_at(&mut self, at: usize) -> u64 {
         for &byte in &self.bytes[self.at..at] {
             let (state, event) = self.state.step(byte);

@@ -165,3 +165,31 @@ fn nothing_is_written_from_a_file_that_changes_meanwhile() {
     }
     assert_eq!(place.names(), ["in.csv"]);
 }
+
+#[test]
+fn c5_whatever_is_repaired_verifies_and_reads_back_with_the_columns_of_its_header() {
+    let alphabet = [b'1', b'2', b'a', b',', b',', b',', b'"', b'\n', b'\n', b'\r', b' '];
+    let mut random = fastrand::Rng::with_seed(7);
+    let place = Place::new();
+    let (mut n_copies, mut n_rejected, mut n_joined) = (0, 0, 0);
+    for _ in 0..100 {
+        let body = (0..random.usize(..40)).map(|_| *random.choice(&alphabet).unwrap());
+        let text: Vec<u8> = b"id,a,b\n1,2,3\n".iter().copied().chain(body).collect();
+        place.write("in.csv", &text);
+        let done = repaired(&place, "in.csv", "out.csv").unwrap();
+        let verified = verified(&place.path("out.csv"));
+        let shown = String::from_utf8_lossy(&text).into_owned();
+        assert!(verified.is_ok() && verified.n_rows == Some(done.n_rows), "{shown:?}: {verified:?}");
+        let copy = place.read("out.csv");
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&copy[..]);
+        let widths: Vec<usize> = reader.byte_records().map(|record| record.unwrap().len()).collect();
+        assert_eq!(widths, vec![3; done.n_rows as usize], "{shown:?}");
+        // Nothing is taken for damage that the first reading has not seen.
+        let was_ok = super::verified(&place.path("in.csv")).is_ok();
+        assert_eq!(was_ok, done.n_joined + done.n_rejected == 0, "{shown:?}");
+        n_copies += u64::from(was_ok);
+        n_joined += done.n_joined;
+        n_rejected += done.n_rejected;
+    }
+    assert!(n_copies > 3 && n_rejected > 30 && n_joined > 0, "{n_copies} {n_rejected} {n_joined}");
+}

@@ -178,6 +178,23 @@ fn c3_bytes_that_are_no_utf8_are_told_by_line_and_record() {
 }
 
 #[test]
+fn lines_and_records_are_counted_on_behind_every_fault() {
+    for ending in ["\n", "\r\n", "\r"] {
+        let text = ["id,a,b", "1,2,3", "2,x", "", "y,z", "3", "4,x,y,z", "5,6,7", "8,~,9", ""].join(ending);
+        let text: Vec<u8> = text.bytes().map(|byte| if byte == b'~' { 0xff } else { byte }).collect();
+        let place = Place::new();
+        let verified = verified(&place.write("a.csv", text));
+        let last = verified.faults.listed().last().unwrap();
+        let line = if ending == "\r" { 1 } else { 10 - 1 };
+        assert_eq!(
+            (last.kind, last.line, last.record),
+            ("invalid_utf8", Some(line), Some(8)),
+            "{ending:?}: {verified:?}"
+        );
+    }
+}
+
+#[test]
 fn compressed_files_are_unpacked_and_compared_as_they_lie_there() {
     let text = b"id,a\n1,2\n2,x,y\n";
     let packed = [gzip(&text[..7]), gzip(&text[7..])].concat();
