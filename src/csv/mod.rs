@@ -10,6 +10,7 @@ mod framing;
 mod grammar;
 mod header;
 pub mod mend;
+pub mod papers;
 
 pub use facts::{Framed, FramingFault, RaggedRecord};
 pub use framing::{Framer, FramingLimits};
