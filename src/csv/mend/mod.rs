@@ -3,7 +3,24 @@
 //! Bytes in, good records, receipts and rejects out, in their order. A good record is handed on byte for byte. Nothing
 //! here decides whether a reject fails the report, and nothing is kept but the records that are still being judged.
 
-use std::fmt;
+mod join;
+mod judge;
+mod mender;
+mod outcome;
+mod quick;
+mod reader;
+mod reading;
+mod reason;
+mod shape;
+mod stretch;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use mender::Mender;
+pub use outcome::{JoinedRecord, Outcome, RejectedRecord, all};
+pub use reason::Reason;
+pub use shape::{KeyShape, ShapeFinder};
 
 /// What a page's records are judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,17 +33,9 @@ pub struct MendRules {
     pub record_bytes: u64,
     /// What the first field of every good record looks like, where they are all alike.
     pub key_shape: Option<KeyShape>,
-}
-
-/// What a first column can look like, so that a line that begins otherwise can't begin a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyShape {
-    /// Digits only.
-    Digits,
-    /// A UUID.
-    Uuid,
-    /// A date with a time.
-    Timestamp,
+    /// Whether the first record is the header: its first field need not look like the others, nothing is joined to it,
+    /// and it is never set aside for what stands beside it.
+    pub header_first: bool,
 }
 
 /// Where a record stands in its page.
@@ -49,6 +58,8 @@ pub struct Joined<'a> {
     pub after: &'a [u8],
     /// That line ending; nothing where the page ends without one.
     pub line_ending: &'a [u8],
+    /// For each raw newline in it, the line that it ends; lines count from 1, and one at least is here.
+    pub breaks: &'a [u64],
 }
 
 /// A record that was set aside.
@@ -60,26 +71,6 @@ pub struct Rejected<'a> {
     pub reason: Reason,
     /// Its bytes as they came, without the last line ending.
     pub bytes: &'a [u8],
-}
-
-/// Why a record can't be delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// It has another number of fields than the header.
-    Ragged {
-        /// Its fields.
-        n_fields: u64,
-        /// The header's.
-        expected: u64,
-    },
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ragged { n_fields, expected } => write!(f, "{n_fields} fields where the header has {expected}"),
-        }
-    }
 }
 
 /// Takes what a mender makes of a page, in the page's order.
@@ -95,59 +86,4 @@ pub trait Mended {
 
     /// A record that was set aside.
     fn rejected(&mut self, rejected: &Rejected<'_>) -> Result<(), Self::Error>;
-}
-
-/// Judges the records of one page.
-#[derive(Debug)]
-pub struct Mender {
-    rules: MendRules,
-    first: Place,
-}
-
-impl Mender {
-    /// A mender for records, the first of which stands at `first`.
-    pub fn new(rules: MendRules, first: Place) -> Self {
-        Self { rules, first }
-    }
-
-    /// Takes the next bytes.
-    ///
-    /// # Errors
-    /// The receiver's; the mender is of no further use then.
-    pub fn push<M: Mended>(&mut self, chunk: &[u8], to: &mut M) -> Result<(), M::Error> {
-        let _ = (self.rules, self.first);
-        to.good(chunk, 0)
-    }
-
-    /// Ends the page.
-    ///
-    /// # Errors
-    /// The receiver's.
-    pub fn finish<M: Mended>(self, to: &mut M) -> Result<(), M::Error> {
-        to.good(b"", 0)
-    }
-}
-
-/// Finds out what the first fields of a page's good records look like.
-#[derive(Debug)]
-pub struct ShapeFinder {
-    n_columns: u64,
-}
-
-impl ShapeFinder {
-    /// A finder for records of so many fields, none longer than `record_bytes`.
-    pub fn new(n_columns: u64, record_bytes: u64) -> Self {
-        let _ = record_bytes;
-        Self { n_columns }
-    }
-
-    /// Takes the next bytes.
-    pub fn push(&mut self, chunk: &[u8]) {
-        let _ = (chunk, self.n_columns);
-    }
-
-    /// What all of them look like; none where they differ, or look like nothing known.
-    pub fn finish(self) -> Option<KeyShape> {
-        None
-    }
 }

@@ -1,0 +1,248 @@
+//! What the first column of a page looks like, as far as that tells where a record can't begin.
+//!
+//! Three shapes are known, each so narrow that free text hardly ever has it. A shape counts only if every good record
+//! has it; one that differs, and nothing is known. A quoted field counts by what stands in the quotes.
+
+use std::fmt;
+
+use super::reader::{Found, Reader, Scope};
+
+/// The most digits that a number in a first column may have.
+const MOST_DIGITS: usize = 40;
+
+/// What a first column can look like, so that a line that begins otherwise can't begin a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyShape {
+    /// Digits only, 40 at most.
+    Digits,
+    /// A UUID with its hyphens, in either case.
+    Uuid,
+    /// A date with a time: `2026-01-31T09:30`, with seconds, a fraction and an offset or without.
+    Timestamp,
+}
+
+impl KeyShape {
+    /// Whether a field's text has this shape.
+    ///
+    /// ```
+    /// use cxtract::csv::mend::KeyShape;
+    ///
+    /// assert!(KeyShape::Timestamp.fits(b"2026-01-31 09:30:00.250Z"));
+    /// assert!(!KeyShape::Digits.fits(b"12a"));
+    /// ```
+    pub fn fits(self, field: &[u8]) -> bool {
+        match self {
+            Self::Digits => (1..=MOST_DIGITS).contains(&field.len()) && field.iter().all(u8::is_ascii_digit),
+            Self::Uuid => is_uuid(field),
+            Self::Timestamp => is_timestamp(field),
+        }
+    }
+
+    /// Whether the first field of a record, or of a piece of one, has this shape.
+    pub(super) fn fits_record(self, record: &[u8]) -> bool {
+        self.fits(first_field(record))
+    }
+}
+
+impl fmt::Display for KeyShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Digits => "a number",
+            Self::Uuid => "a UUID",
+            Self::Timestamp => "a timestamp",
+        })
+    }
+}
+
+/// Bytes that are looked at in one go.
+const STEP: usize = 128 * 1024;
+
+/// Finds out what the first fields of a page's good records look like.
+///
+/// ```
+/// use cxtract::csv::mend::{KeyShape, ShapeFinder};
+///
+/// let mut finder = ShapeFinder::new(2, 1024, true);
+/// finder.push(b"id,note\n1,one\n2,two\nbro");
+/// finder.push(b"ken\n");
+/// assert_eq!(finder.finish(), Some(KeyShape::Digits));
+/// ```
+#[derive(Debug)]
+pub struct ShapeFinder {
+    reader: Reader,
+}
+
+impl ShapeFinder {
+    /// A finder for records of so many fields, none longer than `record_bytes`; with `skip_first` the first record is
+    /// the header and does not count.
+    pub fn new(n_columns: u64, record_bytes: u64, skip_first: bool) -> Self {
+        let mut scope = Scope::new(n_columns, record_bytes, None, skip_first);
+        scope.census = Some(Census::default());
+        Self { reader: Reader::new(scope, true) }
+    }
+
+    /// Takes the next bytes.
+    pub fn push(&mut self, chunk: &[u8]) {
+        for part in chunk.chunks(STEP) {
+            self.take(part, false);
+        }
+    }
+
+    /// What all of them look like; none where they differ, look like nothing known, or there are none.
+    pub fn finish(mut self) -> Option<KeyShape> {
+        self.take(b"", true);
+        self.reader.scope.census.and_then(Census::shape)
+    }
+
+    fn take(&mut self, bytes: &[u8], is_last: bool) {
+        self.reader.text.feed(bytes);
+        while let Some(found) = self.reader.next(is_last) {
+            match found {
+                Found::Run { upto, .. } => self.reader.text.drop_before(upto),
+                Found::Piece(piece) if piece.is_good() && self.reader.go_quickly(piece.start) => {}
+                Found::Piece(piece) => self.reader.text.drop_before(piece.next),
+            }
+        }
+    }
+}
+
+/// The shapes that all records had so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Census {
+    possible: Option<[bool; 3]>,
+}
+
+const SHAPES: [KeyShape; 3] = [KeyShape::Digits, KeyShape::Uuid, KeyShape::Timestamp];
+
+impl Census {
+    /// Counts a good record. One that is met twice counts like one.
+    pub(super) fn count(&mut self, record: &[u8]) {
+        let possible = self.possible.get_or_insert([true; 3]);
+        if possible.iter().any(|p| *p) {
+            let field = first_field(record);
+            for (shape, possible) in SHAPES.iter().zip(possible) {
+                *possible = *possible && shape.fits(field);
+            }
+        }
+    }
+
+    /// The shape of all records. No text has two of them.
+    pub(super) fn shape(self) -> Option<KeyShape> {
+        let possible = self.possible?;
+        SHAPES.into_iter().zip(possible).find(|(_, possible)| *possible).map(|(shape, _)| shape)
+    }
+}
+
+/// The text of a record's first field. Doubled quotes stay as they are: no shape has any.
+fn first_field(record: &[u8]) -> &[u8] {
+    if let Some(inside) = record.strip_prefix(b"\"") {
+        let Some(len) = memchr::memchr(b'"', inside) else { return record };
+        let closed = matches!(inside.get(len + 1), None | Some(b',' | b'\n' | b'\r'));
+        return if closed { &inside[..len] } else { record };
+    }
+    let len = record.iter().position(|b| matches!(b, b',' | b'\n' | b'\r')).unwrap_or(record.len());
+    &record[..len]
+}
+
+fn is_uuid(field: &[u8]) -> bool {
+    field.len() == 36
+        && field.iter().enumerate().all(|(i, b)| match i {
+            8 | 13 | 18 | 23 => *b == b'-',
+            _ => b.is_ascii_hexdigit(),
+        })
+}
+
+fn is_timestamp(field: &[u8]) -> bool {
+    let Some((minutes, rest)) = field.split_at_checked(16) else { return false };
+    if !is_like(minutes, b"0000-00-00T00:00") && !is_like(minutes, b"0000-00-00 00:00") {
+        return false;
+    }
+    let rest = match rest.split_at_checked(3) {
+        Some((seconds, rest)) if is_like(seconds, b":00") => without_fraction(rest),
+        _ => rest,
+    };
+    match rest {
+        b"" | b"Z" => true,
+        [b'+' | b'-', offset @ ..] => is_like(offset, b"00:00"),
+        _ => false,
+    }
+}
+
+/// What follows a fraction of a second; all of it where there is none.
+fn without_fraction(rest: &[u8]) -> &[u8] {
+    let Some(fraction) = rest.strip_prefix(b".") else { return rest };
+    let len = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
+    if len == 0 { rest } else { &fraction[len..] }
+}
+
+/// Whether `text` is `pattern`, in which a zero stands for any digit.
+fn is_like(text: &[u8], pattern: &[u8]) -> bool {
+    text.len() == pattern.len()
+        && text.iter().zip(pattern).all(|(t, p)| if *p == b'0' { t.is_ascii_digit() } else { t == p })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_fits_what_it_names_and_nothing_near_it() {
+        let uuid = b"0f8Fad5b-d9cb-469f-a165-70867728950E";
+        for (shape, good, bad) in [
+            (
+                KeyShape::Digits,
+                vec![&b"0"[..], b"007", &[b'9'; 40]],
+                vec![&b""[..], b"-1", b"1.5", b" 1", b"1 ", &[b'9'; 41], b"12a"],
+            ),
+            (
+                KeyShape::Uuid,
+                vec![&uuid[..]],
+                vec![
+                    &b""[..],
+                    &uuid[1..],
+                    b"0f8fad5bd9cb469fa16570867728950e",
+                    b"{f8fad5b-d9cb-469f-a165-70867728950}",
+                ],
+            ),
+            (
+                KeyShape::Timestamp,
+                vec![
+                    &b"2026-01-31T09:30"[..],
+                    b"2026-01-31 09:30:59",
+                    b"2026-01-31T09:30:59.1",
+                    b"2026-01-31T09:30Z",
+                    b"2026-01-31T09:30:59.123456+01:00",
+                    b"2026-01-31T09:30:59-11:30",
+                ],
+                vec![
+                    &b"2026-01-31"[..],
+                    b"2026-01-31T09",
+                    b"2026-01-31T09:30:59.",
+                    b"2026-01-31T09:30:59.Z",
+                    b"2026-01-31T09:30:59 Z",
+                    b"2026-01-31T09:30+1:00",
+                    b"2026-01-31T09:30:5",
+                    b"31-01-2026T09:30",
+                    b"2026-01-31T09:30ZZ",
+                ],
+            ),
+        ] {
+            for field in good {
+                assert!(shape.fits(field), "{:?}", String::from_utf8_lossy(field));
+            }
+            for field in bad {
+                assert!(!shape.fits(field), "{:?}", String::from_utf8_lossy(field));
+            }
+        }
+    }
+
+    #[test]
+    fn a_quoted_first_field_counts_by_what_stands_in_the_quotes() {
+        assert!(KeyShape::Digits.fits_record(b"\"12\",x"));
+        assert!(KeyShape::Digits.fits_record(b"12"));
+        assert!(KeyShape::Digits.fits_record(b"\"12\""));
+        assert!(!KeyShape::Digits.fits_record(b"\"12\"3,x"));
+        assert!(!KeyShape::Digits.fits_record(b"\"12"));
+        assert!(!KeyShape::Digits.fits_record(b""));
+    }
+}
