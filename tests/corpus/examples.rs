@@ -63,7 +63,9 @@ fn c2_the_examples_of_the_document_are_what_is_written() {
     assert_eq!(String::from_utf8_lossy(&written.output), OUTPUT);
 
     let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/CSV.md")).unwrap();
-    for (kind, text) in [("csv", PAGE.as_bytes()), ("csv", OUTPUT.as_bytes()), ("json", &written.receipts), ("csv", &written.rejects)] {
+    for (kind, text) in
+        [("csv", PAGE.as_bytes()), ("csv", OUTPUT.as_bytes()), ("json", &written.receipts), ("csv", &written.rejects)]
+    {
         let block = format!("```{kind}\n{}```\n", String::from_utf8_lossy(text));
         assert!(document.contains(&block), "docs/CSV.md does not show\n{block}");
     }

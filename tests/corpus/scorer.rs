@@ -4,6 +4,7 @@
 //! and what is left over against the damaged ones. Whatever matches nothing is false.
 
 use std::convert::Infallible;
+use std::fmt;
 
 use cxtract::csv::mend::{Joined, MendRules, Mended, Mender, Place, Rejected, ShapeFinder};
 use cxtract::csv::{Framed, Framer, FramingLimits, fields_of};
@@ -25,7 +26,7 @@ pub enum Setting {
 }
 
 /// What became of a file.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Delivery {
     pub output: Vec<u8>,
     pub rejects: Vec<(Place, Vec<u8>)>,
@@ -33,6 +34,18 @@ pub struct Delivery {
     pub joins: Vec<(Vec<u8>, Vec<u8>)>,
     /// Where the report failed; nothing is delivered then.
     pub refused: Option<Place>,
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rejects: Vec<_> = self.rejects.iter().map(|(place, bytes)| (place.line, lossy(bytes))).collect();
+        let joins: Vec<_> = self.joins.iter().map(|(before, after)| (lossy(before), lossy(after))).collect();
+        write!(f, "joined {joins:?}\nrejected {rejects:?}\nrefused {:?}\n{}", self.refused, lossy(&self.output))
+    }
+}
+
+pub fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 impl Mended for Delivery {
@@ -85,9 +98,10 @@ pub fn mended(body: &[u8], join: bool, dice: &mut Dice) -> Delivery {
         delivery.output.extend_from_slice(body);
         return delivery;
     }
-    let mut finder = ShapeFinder::new(n_columns, RECORD_BYTES);
+    let mut finder = ShapeFinder::new(n_columns, RECORD_BYTES, true);
     finder.push(body);
-    let rules = MendRules { n_columns, join, record_bytes: RECORD_BYTES, key_shape: finder.finish() };
+    let rules =
+        MendRules { n_columns, join, record_bytes: RECORD_BYTES, key_shape: finder.finish(), header_first: true };
     let mut mender = Mender::new(rules, Place { record: 1, line: 1 });
     let mut rest = body;
     while !rest.is_empty() {
@@ -124,6 +138,8 @@ pub enum Verdict {
     Rejected,
     /// Damage was delivered byte for byte as it was sent, where the pieces are records by themselves.
     AsSent,
+    /// A piece of a damaged record was delivered, because it has the right number of fields by itself.
+    Pieces,
     /// Something was delivered that was neither meant nor sent as a record.
     False,
 }
@@ -149,6 +165,15 @@ pub fn records(bytes: &[u8]) -> Vec<(Vec<u8>, Meaning)> {
     read.iter().enumerate().map(|(i, record)| (cut(i), record.iter().map(<[u8]>::to_vec).collect())).collect()
 }
 
+/// Whether whole lines of the bytes are just these.
+fn has_lines(bytes: &[u8], lines: &[u8]) -> bool {
+    let is_ending = |b: Option<&u8>| b.is_none_or(|b| matches!(b, b'\n' | b'\r'));
+    (0..bytes.len()).any(|at| {
+        let is_start = at == 0 || is_ending(bytes.get(at - 1));
+        is_start && bytes[at..].starts_with(lines) && is_ending(bytes.get(at + lines.len()))
+    })
+}
+
 /// Compares what was delivered with what was meant.
 pub fn score(case: &Case, delivery: &Delivery) -> Score {
     if delivery.refused.is_some() {
@@ -164,7 +189,12 @@ pub fn score(case: &Case, delivery: &Delivery) -> Score {
             whole.extend(damaged.whole.iter().map(|bytes| (at, trimmed(bytes))));
         }
     }
-    let (mut last, mut n_as_sent, mut n_false) = (0, 0, 0);
+    let (mut last, mut n_as_sent, mut n_pieces, mut n_false) = (0, 0, 0, 0);
+    let is_piece = |raw: &[u8], last: usize| {
+        case.pieces[last..]
+            .iter()
+            .any(|piece| matches!(piece, Piece::Damaged(damaged) if has_lines(&damaged.sent, raw)))
+    };
     for (raw, fields) in records(&delivery.output) {
         let clean = |(at, piece): (usize, &Piece)| {
             matches!(piece, Piece::Clean(record) if *record == raw && !is_met[at] && at >= last).then_some(at)
@@ -177,6 +207,8 @@ pub fn score(case: &Case, delivery: &Delivery) -> Score {
         } else if let Some(i) = whole.iter().position(|(at, bytes)| *at >= last && *bytes == raw) {
             last = whole.remove(i).0;
             n_as_sent += 1;
+        } else if is_piece(&raw, last) {
+            n_pieces += 1;
         } else {
             n_false += 1;
         }
@@ -195,6 +227,7 @@ pub fn score(case: &Case, delivery: &Delivery) -> Score {
     let has_truths = case.pieces.iter().any(|piece| matches!(piece, Piece::Damaged(d) if !d.truths.is_empty()));
     let verdict = match delivery.rejects.is_empty() {
         _ if n_false + n_lost > 0 => Verdict::False,
+        _ if n_pieces > 0 => Verdict::Pieces,
         _ if n_as_sent > 0 => Verdict::AsSent,
         true if open.is_empty() => Verdict::Right,
         true => Verdict::AsSent,
