@@ -4,10 +4,12 @@
 //! is never sent again; everything else may be, after a crash. A sink knows nothing of pages, tenants or actors.
 
 mod accounted;
+mod bundle;
 mod digest;
 mod error;
 mod file;
 mod names;
+mod packed;
 mod publish;
 mod stdout;
 mod sync;
@@ -18,10 +20,12 @@ use bytes::Bytes;
 
 pub use crate::model::{FileMark, Manifest, Position};
 pub use accounted::Accounted;
+pub use bundle::Bundle;
 pub use digest::{Backstage, Digester};
 pub use error::SinkError;
 pub use file::FileSink;
 pub use names::{OutputNames, preflight, refuse_links_between};
+pub use packed::{Packed, Packing};
 pub use publish::{Deliverable, Publication};
 pub use stdout::StdoutSink;
 
