@@ -156,7 +156,8 @@ impl Mender {
         // What looks like a beginning may be that of a record cut short; and where the shape of beginnings is known,
         // no break can be in one.
         let is_shaped = self.rules.key_shape.is_some();
-        let is_doubtful = is_shaped && (first.part.front == 0 || pieces[1..].iter().any(|p| p.part.may_start));
+        let is_start_whole = first.fits && first.part.front > 0;
+        let is_doubtful = is_shaped && (!is_start_whole || pieces[1..].iter().any(|p| p.part.may_start));
         if is_doubtful || first.kind == Kind::Header {
             return self.set_aside(pieces, Self::ambiguous, to);
         }
