@@ -7,6 +7,9 @@ use std::path::Path;
 use cxtract::csv::mend::{Joined, MendRules, Mended, Mender, Place, Rejected, ShapeFinder};
 use cxtract::csv::papers::{REJECTS_HEADER, receipt, reject_row};
 
+use super::dice::Dice;
+use super::scorer::{lossy, mended};
+
 const PAGE: &str = r#"id,agent,notes
 4821,Berg,called back
 4822,Ito,asked for a refund
@@ -68,5 +71,32 @@ fn c2_the_examples_of_the_document_are_what_is_written() {
     {
         let block = format!("```{kind}\n{}```\n", String::from_utf8_lossy(text));
         assert!(document.contains(&block), "docs/CSV.md does not show\n{block}");
+    }
+}
+
+/// Each example of the table of damages: the records delivered of it with `repair: off`, and with `repair: join`.
+const DAMAGES: [(&str, &[&str], &[&str]); 6] = [
+    ("7,Ito,a,b", &[], &[]),
+    ("7,Ito⏎Kenji,hello", &[], &["7,\"Ito⏎Kenji\",hello"]),
+    ("7,Ito,\"yes\"⏎but no", &["7,Ito,\"yes\""], &[]),
+    ("7,Ito,\"yes\" sir", &[], &[]),
+    ("7,\"Ito,hello", &[], &[]),
+    ("7,\"Ito,hi⏎8,\",so\"", &[], &[]),
+];
+
+#[test]
+fn c5_the_damages_of_the_document_come_out_as_its_table_says() {
+    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/CSV.md")).unwrap();
+    for (example, off, join) in DAMAGES {
+        assert!(document.contains(&format!("| `{example}` |")), "docs/CSV.md does not show {example}");
+        let page = |records: &[&str]| {
+            let lines = [&["id,agent,notes", "6,Ek,fine"], records, &["9,Ek,fine", ""]].concat();
+            lines.join("\n").replace('⏎', "\n").into_bytes()
+        };
+        for (records, join) in [(off, false), (join, true)] {
+            let delivery = mended(&page(&[example]), join, &mut Dice::seeded(1));
+            assert_eq!(lossy(&delivery.output), lossy(&page(records)), "{example} {join}");
+            assert_eq!(delivery.rejects.is_empty(), !delivery.joins.is_empty(), "{example} {join}");
+        }
     }
 }

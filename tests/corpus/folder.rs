@@ -40,6 +40,11 @@ fn files_at_hand_read_as_the_csv_crate_reads_them_and_clean_ones_pass_unchanged(
         }
         n_records += read.len();
         let delivery = mended(text, false, &mut Dice::seeded(1));
+        if !bytes.contains(&b'"') {
+            // Without quotes the header's number of fields is all there is to judge by.
+            let even = read.iter().filter(|(_, fields)| fields.len() == read[0].1.len());
+            assert!(records(&delivery.output).iter().eq(even), "{}", path.display());
+        }
         if is_clean(&facts) {
             n_clean += 1;
             assert_eq!(delivery.output, text, "{}", path.display());
