@@ -242,7 +242,7 @@ impl Reader {
                             self.step = Step::Before(next);
                             return Some(Found::Piece(piece));
                         }
-                        Err(stretch) => self.step = Step::Lost(stretch),
+                        Err(stretch) => self.step = Step::Lost(*stretch),
                     }
                 }
                 Step::Lost(stretch) => match stretch.advance(&self.text, &mut self.scope, self.dead, is_last) {
@@ -272,7 +272,7 @@ impl Reader {
     }
 
     /// What a closed record is; or the stretch that it begins.
-    fn classify(&mut self, reading: &Reading, next: u64) -> Result<Piece, Stretch> {
+    fn classify(&mut self, reading: &Reading, next: u64) -> Result<Piece, Box<Stretch>> {
         let (full, n_commas) = (self.scope.full, reading.n_commas);
         let (start, end) = (reading.start, reading.pos);
         let is_across = reading.n_across > 0;
@@ -305,7 +305,7 @@ impl Reader {
         }
         let reason = self.reason_across(reading);
         if self.scope.is_telling() {
-            return Err(Stretch::of(reading, reason, Some((end, next))));
+            return Err(Box::new(Stretch::of(reading, reason, Some((end, next)))));
         }
         let part = Part { front: reading.first_line_commas(), back: full, damaged: true, may_start: true };
         Ok(Piece::damaged(start, end, next, part, reason))
