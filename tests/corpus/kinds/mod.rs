@@ -22,7 +22,7 @@ pub struct Kind {
     pub column: Option<Column>,
     /// Whether the tables have a key; none: half of them.
     pub keyed: Option<bool>,
-    /// Why damage of this kind is delivered as something else than was meant in spite of all care, where it is.
+    /// Whether the same bytes can have come about in two ways, so that what is delivered may be false.
     pub unknowable: bool,
     /// Whether the header is struck, by which all other records are judged.
     pub strikes_header: bool,
@@ -50,7 +50,7 @@ impl Kind {
         [Self { keyed: Some(true), ..self }, Self { keyed: Some(false), ..self }]
     }
 
-    /// Other bytes could have led to the same file, and no reader can tell.
+    /// The same file can have come about in another way, and no reader can tell.
     fn unknowable(self) -> Self {
         Self { unknowable: true, ..self }
     }

@@ -12,7 +12,8 @@ pub fn kinds() -> Vec<Kind> {
     kinds.push(Kind::new("fifteen fields more", many_more));
     kinds.push(Kind::new("half the fields", half));
     kinds.extend(Kind::new("separator lost in two records running", two_lost).by_key());
-    kinds.extend(Kind::new("separator lost in two records running, three columns", two_lost_narrow).by_key());
+    let [keyed, unkeyed] = Kind::new("separator lost in two records running, three columns", two_lost_narrow).by_key();
+    kinds.extend([keyed, unkeyed.unknowable()]);
     kinds.extend(Kind::new("semicolons, tabs or bars in one record", other_in_record).by_key());
     kinds.push(Kind::new("semicolons, tabs or bars in the whole file", other_in_file).strikes_header());
     kinds.push(Kind::new("comma and blank in the whole file", comma_and_blank).strikes_header());

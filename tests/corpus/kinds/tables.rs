@@ -15,7 +15,8 @@ pub fn kinds() -> Vec<Kind> {
         Kind::new("lines of text before the header", text_before).strikes_header(),
         Kind::new("delimited lines before the header", delimited_before).strikes_header(),
     ];
-    kinds.extend(Kind::new("lines of text behind the last record", text_behind).unknowable().by_key());
+    let [keyed, unkeyed] = Kind::new("lines of text behind the last record", text_behind).by_key();
+    kinds.extend([keyed.unknowable(), unkeyed]);
     kinds.push(Kind::new("delimited lines behind the last record", delimited_behind));
     kinds.push(Kind::new("second table below, of another width", other_table));
     kinds.push(Kind::new("second table below, of the same width", same_width));
