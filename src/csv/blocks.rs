@@ -22,6 +22,8 @@ pub(super) struct Shape {
     pub(super) starts: u64,
     /// Line endings that end a record.
     pub(super) ends: u64,
+    /// Line feeds and carriage returns inside quotes.
+    pub(super) quoted_ends: u64,
     /// Line endings of blank lines.
     pub(super) blanks: u64,
     /// Quotes, or bytes right behind one, where parity and the grammar may part.
@@ -64,6 +66,7 @@ impl Shape {
             commas,
             starts: behind_end & !line_ends,
             ends: line_ends & !behind_end,
+            quoted_ends: (all_line_feeds | all_returns) & !outside,
             blanks: line_ends & behind_end & !(line_feeds & behind_return),
             stray: opening_amiss | text_behind_closing,
             specials: quotes | all_commas | all_line_feeds | all_returns,

@@ -45,9 +45,13 @@ pub struct Framed {
     pub stray_quotes: bool,
     /// The first record in which text stands behind a closing quote.
     pub misquoted: Option<Place>,
-    /// Whether a record that spans lines has a quote inside an unquoted field: quotes may pair up across records there.
+    /// Whether a record has a quote inside an unquoted field, past a quoted line ending: quotes may pair up across
+    /// records there.
     pub is_entangled: bool,
-    /// Why the page could not be read to its end as records, where the framer was told to go on all the same.
+    /// Why the page could not be read to its end as records, where the framer was told to go on all the same. The
+    /// record it names counts as one, and is the last that does; the other facts speak of the records before it, but
+    /// for `first` where it is the first one, and `ends_with_newline`, which then says whether any line ending,
+    /// quoted or not, is the page's last byte.
     pub broken: Option<FramingFault>,
     /// Digest of the decoded bytes.
     pub digest: PageDigest,

@@ -4,6 +4,7 @@
 //! of 64 bytes go through the bit scan; the page's first record, its last few bytes and blocks with stray quotes go
 //! through the grammar byte by byte, which is slower and always right. Memory is bounded by the record limit.
 
+mod first;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ use super::BOM;
 use super::blocks::BLOCK;
 use super::facts::{Framed, FramingFault};
 use crate::model::PageDigest;
-use scan::Scan;
+use scan::{PageBytes, Scan};
 
 /// How much a page may ask of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub struct FramingLimits {
 pub struct Framer {
     digest: Xxh3,
     n_bytes: u64,
+    last: Option<u8>,
     // How many bytes of a byte order mark were seen; none once something else was.
     bom: Option<u8>,
     bom_len: u8,
@@ -55,26 +57,34 @@ impl std::fmt::Debug for Framer {
 impl Framer {
     /// A framer for a page that is about to begin.
     pub fn new(limits: FramingLimits) -> Self {
+        Self::with(Scan::new(limits.record_bytes, false))
+    }
+
+    /// A framer that goes on where a record does not end, counting and digesting bytes only. What it found then stands
+    /// in [`Framed::broken`]; the record without an end counts as one, and all else speaks of the records before it.
+    /// Where it is the page's first, its first line alone stands in [`Framed::first`].
+    pub fn lenient(limits: FramingLimits) -> Self {
+        Self::with(Scan::new(limits.record_bytes, true))
+    }
+
+    fn with(scan: Scan) -> Self {
         Self {
             digest: Xxh3::new(),
             n_bytes: 0,
+            last: None,
             bom: Some(0),
             bom_len: 0,
             pending: [0; BLOCK],
             n_pending: 0,
-            scan: Scan::new(limits.record_bytes),
+            scan,
         }
-    }
-
-    /// A framer that goes on where a record does not end: what it found then stands in [`Framed::broken`].
-    pub fn lenient(limits: FramingLimits) -> Self {
-        Self::new(limits)
     }
 
     /// Takes the next bytes of the page. After a fault the framer is of no further use.
     pub fn push(&mut self, chunk: &[u8]) -> Result<(), FramingFault> {
         self.digest.update(chunk);
         self.n_bytes += chunk.len() as u64;
+        self.last = chunk.last().copied().or(self.last);
         let text = self.pass_bom(chunk)?;
         self.take(text)
     }
@@ -86,8 +96,12 @@ impl Framer {
             self.take(&BOM[..usize::from(seen)])?;
         }
         self.scan.bytes(&self.pending[..self.n_pending])?;
-        let digest = PageDigest(self.digest.digest128());
-        self.scan.finish(self.n_bytes, self.bom_len, digest)
+        self.scan.finish(PageBytes {
+            n_bytes: self.n_bytes,
+            bom_len: self.bom_len,
+            last: self.last,
+            digest: PageDigest(self.digest.digest128()),
+        })
     }
 
     /// Swallows a byte order mark at the page's start, however it is cut.
@@ -119,13 +133,11 @@ impl Framer {
             if self.n_pending < BLOCK {
                 return Ok(());
             }
-            self.scan.block(&self.pending)?;
+            self.scan.blocks(&[self.pending])?;
             self.n_pending = 0;
         }
         let (blocks, rest) = text.as_chunks::<BLOCK>();
-        for block in blocks {
-            self.scan.block(block)?;
-        }
+        self.scan.blocks(blocks)?;
         self.pending[..rest.len()].copy_from_slice(rest);
         self.n_pending = rest.len();
         Ok(())

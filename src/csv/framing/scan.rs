@@ -4,23 +4,27 @@
 
 use super::super::blocks::{BLOCK, Shape, below};
 use super::super::facts::{Framed, FramingFault, RaggedRecord};
-use super::super::grammar::{Event, State, fields_of};
-use crate::model::{FirstRecord, PageDigest};
+use super::super::grammar::{Event, State};
+use super::first::FirstCopy;
+use crate::csv::mend::Place;
+use crate::model::PageDigest;
 
-/// How far the first record is copied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FirstCopy {
-    /// Still inside it, or among the blank lines before it.
-    Open,
-    /// A carriage return ended it; a line feed would belong to it.
-    AwaitsLineFeed,
-    /// Complete.
-    Done,
+/// What is known of a page's bytes without reading them as records.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PageBytes {
+    pub(super) n_bytes: u64,
+    pub(super) bom_len: u8,
+    /// The last byte, a byte order mark's aside.
+    pub(super) last: Option<u8>,
+    pub(super) digest: PageDigest,
 }
 
 #[derive(Debug)]
 pub(super) struct Scan {
     record_limit: u64,
+    /// Whether a record without an end is a finding rather than a failure, and what was found.
+    is_lenient: bool,
+    broken: Option<FramingFault>,
     state: State,
     after_cr: bool,
     /// Bytes read, a byte order mark not counted.
@@ -33,21 +37,28 @@ pub(super) struct Scan {
     n_commas: u64,
     n_records: u64,
     n_blank_lines: u64,
-    first_raw: Vec<u8>,
-    first_copy: FirstCopy,
+    first: FirstCopy,
     first_fields: u64,
     /// Fields of the second record, and whether every later one had as many.
     rest_fields: u64,
     rest_alike: bool,
     uneven: Option<RaggedRecord>,
     n_uneven: u64,
-    stray_quotes: bool,
+    /// Where the latest quoted line ending stands; 0, where none can stand, before there was one.
+    quoted_end: u64,
+    /// The first records with a stray quote of any kind, text behind a closing quote, a quote in an unquoted field
+    /// past a quoted line ending.
+    stray: Option<Place>,
+    misquoted: Option<Place>,
+    entangled: Option<Place>,
 }
 
 impl Scan {
-    pub(super) fn new(record_limit: u64) -> Self {
+    pub(super) fn new(record_limit: u64, is_lenient: bool) -> Self {
         Self {
             record_limit,
+            is_lenient,
+            broken: None,
             state: State::RecordStart,
             after_cr: false,
             offset: 0,
@@ -57,22 +68,45 @@ impl Scan {
             n_commas: 0,
             n_records: 0,
             n_blank_lines: 0,
-            first_raw: Vec::new(),
-            first_copy: FirstCopy::Open,
+            first: FirstCopy::new(),
             first_fields: 0,
             rest_fields: 0,
             rest_alike: true,
             uneven: None,
             n_uneven: 0,
-            stray_quotes: false,
+            quoted_end: 0,
+            stray: None,
+            misquoted: None,
+            entangled: None,
         }
     }
 
-    /// Reads a whole block.
+    /// Reads whole blocks.
+    pub(super) fn blocks(&mut self, blocks: &[[u8; BLOCK]]) -> Result<(), FramingFault> {
+        let mut rest = blocks;
+        while self.broken.is_none()
+            && let [block, after @ ..] = rest
+        {
+            rest = after;
+            self.block(block).or_else(|fault| self.give_up(fault))?;
+        }
+        self.pass_over(rest.as_flattened());
+        Ok(())
+    }
+
+    /// Reads some bytes one by one.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), FramingFault> {
+        if self.broken.is_some() {
+            self.pass_over(bytes);
+            return Ok(());
+        }
+        self.each_byte(bytes).or_else(|fault| self.give_up(fault))
+    }
+
     #[inline]
-    pub(super) fn block(&mut self, block: &[u8; BLOCK]) -> Result<(), FramingFault> {
-        if self.first_copy != FirstCopy::Done {
-            return self.bytes(block);
+    fn block(&mut self, block: &[u8; BLOCK]) -> Result<(), FramingFault> {
+        if !self.first.is_done() {
+            return self.each_byte(block);
         }
         let shape = Shape::of(block, self.state, self.after_cr);
         // Up to here the state is exact; only within this block would parity lead astray.
@@ -82,7 +116,12 @@ impl Scan {
         if shape.starts | shape.ends == 0 {
             self.n_commas += u64::from(shape.commas.count_ones());
         } else {
-            self.records_of(&shape)?;
+            if let Err(fault) = self.records_of(&shape) {
+                // Only blank lines above the record at fault are ours to count.
+                let above = self.record_start.checked_sub(self.offset).map_or(0, |at| below(at as u32));
+                self.n_blank_lines += u64::from((shape.blanks & above).count_ones());
+                return Err(fault);
+            }
         }
         if shape.blanks != 0 {
             self.n_blank_lines += u64::from(shape.blanks.count_ones());
@@ -90,24 +129,46 @@ impl Scan {
         if shape.line_feeds != 0 {
             self.n_line_feeds += u64::from(shape.line_feeds.count_ones());
         }
+        if shape.quoted_ends != 0 {
+            self.quoted_end = self.offset + u64::from(63 - shape.quoted_ends.leading_zeros());
+        }
         self.state = shape.state;
         self.after_cr = shape.after_cr;
         self.offset += BLOCK as u64;
         self.check_open_record()
     }
 
-    /// Reads some bytes one by one.
-    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), FramingFault> {
+    fn each_byte(&mut self, bytes: &[u8]) -> Result<(), FramingFault> {
         for (&byte, at) in bytes.iter().zip(self.offset..) {
-            self.copy_first(byte);
+            self.first.push(byte);
             self.byte(byte, at)?;
         }
         self.offset += bytes.len() as u64;
         // Blank lines before the first record are kept with it, so they are limited too.
-        if self.n_records == 0 && self.state == State::RecordStart && self.first_raw.len() as u64 > self.record_limit {
+        if self.n_records == 0 && self.state == State::RecordStart && self.first.n_bytes() > self.record_limit {
             return Err(self.too_long());
         }
         self.check_open_record()
+    }
+
+    /// Fails, or notes the fault: nothing is counted from here on.
+    #[cold]
+    fn give_up(&mut self, fault: FramingFault) -> Result<(), FramingFault> {
+        if !self.is_lenient {
+            return Err(fault);
+        }
+        if self.n_records == 0 {
+            self.first.cut_to_line(self.record_limit);
+        }
+        self.broken = Some(fault);
+        Ok(())
+    }
+
+    /// Looks only for the line feed that may belong to the end of the first line.
+    fn pass_over(&mut self, bytes: &[u8]) {
+        if let Some(&byte) = bytes.first() {
+            self.first.push(byte);
+        }
     }
 
     /// Reads a block by the grammar. An ordinary byte behind an ordinary byte changes nothing, so it is passed over.
@@ -136,13 +197,16 @@ impl Scan {
         match event {
             Event::Nothing => {}
             Event::FieldEnd => self.n_commas += 1,
-            Event::StrayQuote => self.stray_quotes = true,
+            Event::StrayQuote => self.note_stray(),
             Event::RecordEnd => {
                 self.close_record(at)?;
                 if self.n_records == 1 {
-                    self.first_copy = if byte == b'\r' { FirstCopy::AwaitsLineFeed } else { FirstCopy::Done };
+                    self.first.ended();
                 }
             }
+        }
+        if state == State::Quoted && matches!(byte, b'\n' | b'\r') {
+            self.quoted_end = at;
         }
         self.state = state;
         self.after_cr = byte == b'\r' && state == State::RecordStart;
@@ -150,33 +214,53 @@ impl Scan {
         Ok(())
     }
 
-    /// Ends the page.
-    pub(super) fn finish(mut self, n_bytes: u64, bom_len: u8, digest: PageDigest) -> Result<Framed, FramingFault> {
-        let ends_with_newline = self.offset > 0 && self.state == State::RecordStart;
-        match self.state {
-            State::RecordStart => {}
-            State::Quoted => {
-                return Err(FramingFault::OpenQuote { record: self.n_records + 1, line: self.record_line });
-            }
-            State::FieldStart | State::Plain | State::QuoteInQuoted => self.close_record(self.offset)?,
+    #[cold]
+    fn note_stray(&mut self) {
+        let place = Place { record: self.n_records + 1, line: self.record_line };
+        self.stray.get_or_insert(place);
+        if self.state == State::QuoteInQuoted {
+            self.misquoted.get_or_insert(place);
+        } else if self.quoted_end > self.record_start {
+            self.entangled.get_or_insert(place);
         }
-        let first =
-            (self.n_records > 0).then(|| FirstRecord { fields: fields_of(&self.first_raw), raw: self.first_raw });
+    }
+
+    /// Ends the page.
+    pub(super) fn finish(mut self, page: PageBytes) -> Result<Framed, FramingFault> {
+        if self.broken.is_none() {
+            match self.state {
+                State::RecordStart => {}
+                State::Quoted => {
+                    self.give_up(FramingFault::OpenQuote { record: self.n_records + 1, line: self.record_line })?;
+                }
+                State::FieldStart | State::Plain | State::QuoteInQuoted => self.close_record(self.offset)?,
+            }
+        }
+        let is_broken = self.broken.is_some();
+        let ends_with_newline = if is_broken {
+            matches!(page.last, Some(b'\n' | b'\r'))
+        } else {
+            self.offset > 0 && self.state == State::RecordStart
+        };
+        let n_whole = self.n_records;
+        let n_records = n_whole + u64::from(is_broken);
+        // How far into a record without an end we looked is chance, so what was seen there is not told.
+        let told = |place: &Place| place.record <= n_whole;
         Ok(Framed {
-            n_bytes,
-            bom_len,
-            n_records: self.n_records,
-            first,
-            n_fields: (self.n_records > 1 && self.rest_alike).then_some(self.rest_fields),
+            n_bytes: page.n_bytes,
+            bom_len: page.bom_len,
+            n_records,
+            first: (n_records > 0).then(|| self.first.into_record(n_whole == 0)),
+            n_fields: (n_whole > 1 && self.rest_alike).then_some(self.rest_fields),
             uneven: self.uneven,
             n_uneven: self.n_uneven,
             ends_with_newline,
             n_blank_lines: self.n_blank_lines,
-            stray_quotes: self.stray_quotes,
-            misquoted: None,
-            is_entangled: false,
-            broken: None,
-            digest,
+            stray_quotes: self.stray.filter(told).is_some(),
+            misquoted: self.misquoted.filter(told),
+            is_entangled: self.entangled.filter(told).is_some(),
+            broken: self.broken,
+            digest: page.digest,
         })
     }
 
@@ -263,18 +347,5 @@ impl Scan {
     #[cold]
     fn too_long(&self) -> FramingFault {
         FramingFault::RecordTooLong { record: self.n_records + 1, line: self.record_line, limit: self.record_limit }
-    }
-
-    fn copy_first(&mut self, byte: u8) {
-        match self.first_copy {
-            FirstCopy::Open => self.first_raw.push(byte),
-            FirstCopy::AwaitsLineFeed => {
-                if byte == b'\n' {
-                    self.first_raw.push(byte);
-                }
-                self.first_copy = FirstCopy::Done;
-            }
-            FirstCopy::Done => {}
-        }
     }
 }

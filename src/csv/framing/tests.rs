@@ -5,6 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::csv::RaggedRecord;
 
+mod broken;
+mod quotes;
+
 fn limits(record_bytes: u64) -> FramingLimits {
     FramingLimits { record_bytes }
 }
@@ -15,6 +18,32 @@ fn frame_cut(chunks: &[&[u8]], record_bytes: u64) -> Result<Framed, FramingFault
         framer.push(chunk)?;
     }
     framer.finish()
+}
+
+fn lenient_cut(chunks: &[&[u8]], record_bytes: u64) -> Framed {
+    let mut framer = Framer::lenient(limits(record_bytes));
+    for chunk in chunks {
+        framer.push(chunk).expect("a lenient framer takes everything");
+    }
+    framer.finish().expect("a lenient framer takes everything")
+}
+
+/// A lenient framer's facts, after the strict one was seen to agree with them.
+#[track_caller]
+fn lenient(page: &[u8]) -> Framed {
+    let facts = lenient_cut(&[page], 1 << 20);
+    match (frame(page), facts.broken) {
+        (Ok(strict), None) => assert_eq!(strict, facts),
+        (Err(fault), broken) => assert_eq!(Some(fault), broken),
+        (Ok(_), Some(fault)) => panic!("only the lenient framer found that {fault}"),
+    }
+    facts
+}
+
+/// Every text of so many bytes over what matters.
+fn short_texts(len: u32) -> impl Iterator<Item = Vec<u8>> {
+    let alphabet = *b"a,\"\n\r";
+    (0..5usize.pow(len)).map(move |n| (0..len).map(|i| alphabet[n / 5usize.pow(i) % 5]).collect())
 }
 
 fn frame(page: &[u8]) -> Result<Framed, FramingFault> {
@@ -110,27 +139,28 @@ proptest! {
         at.sort_unstable();
         let chunks: Vec<&[u8]> = at.windows(2).map(|w| &page[w[0]..w[1]]).collect();
         prop_assert_eq!(frame_cut(&chunks, record_bytes), frame_cut(&[&page], record_bytes));
+        prop_assert_eq!(lenient_cut(&chunks, record_bytes), lenient_cut(&[&page], record_bytes));
     }
 
     #[test]
-    fn the_block_scan_and_the_grammar_alone_give_the_same_facts(page in pieces(), record_bytes in 1..300u64) {
-        let digest = PageDigest(0);
-        let mut by_bytes = Scan::new(record_bytes);
-        let mut by_blocks = Scan::new(record_bytes);
+    fn the_block_scan_and_the_grammar_alone_give_the_same_facts(
+        page in pieces(), record_bytes in 1..300u64, is_lenient: bool,
+    ) {
+        let bytes = PageBytes { n_bytes: 0, bom_len: 0, last: page.last().copied(), digest: PageDigest(0) };
+        let mut by_bytes = Scan::new(record_bytes, is_lenient);
+        let mut by_blocks = Scan::new(record_bytes, is_lenient);
         let (blocks, rest) = page.as_chunks::<BLOCK>();
         let slow = blocks.iter().try_for_each(|b| by_bytes.bytes(b)).and_then(|()| by_bytes.bytes(rest))
-            .and_then(|()| by_bytes.finish(0, 0, digest));
-        let fast = blocks.iter().try_for_each(|b| by_blocks.block(b)).and_then(|()| by_blocks.bytes(rest))
-            .and_then(|()| by_blocks.finish(0, 0, digest));
+            .and_then(|()| by_bytes.finish(bytes));
+        let fast = by_blocks.blocks(blocks).and_then(|()| by_blocks.bytes(rest))
+            .and_then(|()| by_blocks.finish(bytes));
         prop_assert_eq!(fast, slow);
     }
 }
 
 #[test]
 fn every_short_text_behind_a_first_record_reads_as_the_csv_crate_reads_it() {
-    let alphabet = *b"a,\"\n\r";
-    for n in 0..5usize.pow(6) {
-        let text: Vec<u8> = (0..6).map(|i| alphabet[n / 5usize.pow(i) % 5]).collect();
+    for text in short_texts(6) {
         // The text straddles the border of two blocks, both of which the bit scan may read.
         let page = [b"h,h\n".as_slice(), &[b'x'; BLOCK * 2 - 7], &text, &[b','; BLOCK]].concat();
         assert_reads_as_the_csv_crate(&page);
