@@ -17,8 +17,11 @@ pub mod retry_after;
 pub mod seeds;
 mod wire;
 
+/// Panics where an input breaks a property.
+pub type Holds = fn(&[u8]);
+
 /// Each target's name and property.
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+pub const TARGETS: [(&str, Holds); 7] = [
     ("config", config::holds),
     ("framing", framing::holds),
     ("json", json::holds),

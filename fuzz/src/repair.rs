@@ -5,6 +5,7 @@
 
 mod truth;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::Range;
 
@@ -101,41 +102,40 @@ impl Told {
     /// Every byte is told of, once and in order; only line endings around what was rejected may be left out. Says
     /// where in the page the rejected records stand.
     fn accounts_for(&self, page: &[u8]) -> Vec<Range<usize>> {
-        let (mut at, mut after_reject, mut record) = (0, false, 0);
-        let mut rejected = Vec::new();
+        // How far the page is told of, as far as that is known: which of several line endings was left out is not.
+        let mut told = BTreeMap::from([(0, Vec::new())]);
+        let (mut after_reject, mut record) = (false, 0);
         for call in &self.0 {
             let (bytes, place) = match call {
                 Call::Good { bytes, .. } => (bytes.clone(), None),
                 Call::Joined { place, before, line_ending, .. } => ([&before[..], line_ending].concat(), Some(place)),
                 Call::Rejected { place, bytes, .. } => (bytes.clone(), Some(place)),
             };
-            if after_reject {
-                at += match &page[at..] {
-                    [b'\r', b'\n', ..] => 2,
-                    [b'\n' | b'\r', ..] => 1,
-                    _ => 0,
-                };
+            let is_reject = matches!(call, Call::Rejected { .. });
+            let mut next = BTreeMap::new();
+            for (at, rejected) in &told {
+                let n_endings = page[*at..].iter().take_while(|b| is_ending(b)).count();
+                for start in *at..=*at + if after_reject || is_reject { n_endings } else { 0 } {
+                    let line = 1 + page[..start].iter().filter(|&&b| b == b'\n').count() as u64;
+                    if page[start..].starts_with(&bytes) && place.is_none_or(|place| place.line == line) {
+                        let mut rejected: Vec<Range<usize>> = rejected.clone();
+                        rejected.extend(is_reject.then_some(start..start + bytes.len()));
+                        next.entry(start + bytes.len()).or_insert(rejected);
+                    }
+                }
             }
-            let may_skip = after_reject || matches!(call, Call::Rejected { .. });
-            while may_skip && !page[at..].starts_with(&bytes) && page[at..].first().is_some_and(is_ending) {
-                at += 1;
-            }
-            assert!(page[at..].starts_with(&bytes), "byte {at}: {call:?} does not stand there");
+            assert!(!next.is_empty(), "from byte {:?} on: {call:?} does not stand there: {:?}", told.keys(), self.0);
             if let Some(place) = place {
-                let line = 1 + page[..at].iter().filter(|&&b| b == b'\n').count() as u64;
-                assert_eq!(place.line, line, "the line of {call:?}");
+                assert!(!bytes.is_empty(), "a record of nothing: {call:?}");
                 assert!(place.record > record, "records are numbered backwards at {call:?}");
                 record = place.record;
             }
-            after_reject = matches!(call, Call::Rejected { .. });
-            if after_reject {
-                assert!(!bytes.is_empty(), "nothing was rejected");
-                rejected.push(at..at + bytes.len());
-            }
-            at += bytes.len();
+            (told, after_reject) = (next, is_reject);
         }
-        let rest = &page[at..];
-        assert!(rest.is_empty() || after_reject && rest.iter().all(is_ending), "bytes from {at} on were lost");
+        let is_all = |at: usize| at == page.len() || after_reject && page[at..].iter().all(is_ending);
+        let Some((_, rejected)) = told.into_iter().find(|(at, _)| is_all(*at)) else {
+            panic!("bytes at the end were lost: {:?}", self.0)
+        };
         rejected
     }
 
