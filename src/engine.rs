@@ -54,9 +54,9 @@ pub enum StartError {
     /// A mock tenant that nobody has started.
     #[error("tenants.{0}: a mock tenant is started by the host, which then tells its address to the configuration")]
     Mock(TenantName),
-    /// Keys that this version reads but can't act upon.
+    /// Keys that don't go with where the output goes.
     #[error("{}", .0.join("\n"))]
-    NotInThisVersion(Vec<String>),
+    OutOfPlace(Vec<String>),
     /// A folder or a thread can't be had.
     #[error("{what}: {why}")]
     Machine {
@@ -90,13 +90,13 @@ impl Engine {
         EngineBuilder { config: None, sinks: Vec::new(), seams: None, environment: None, all_tenants: false }
     }
 
-    /// Whether this version can do all that the configuration asks for. [`EngineBuilder::start`] looks too; this is for
-    /// those who want to know without starting.
+    /// Whether what the configuration asks for goes together. [`EngineBuilder::start`] looks too; this is for those who
+    /// want to know without starting.
     ///
     /// # Errors
-    /// [`StartError::NotInThisVersion`], with every key that it can't act upon.
+    /// [`StartError::OutOfPlace`], with every key that doesn't go with where its report's output goes.
     pub fn supports(config: &Config) -> Result<(), StartError> {
-        prepare::supports(config)
+        prepare::supports(config, |_| false)
     }
 }
 
@@ -157,6 +157,7 @@ impl EngineBuilder {
         if let Some((report, _)) = self.sinks.iter().find(|(report, _)| config.report(report.as_str()).is_none()) {
             return Err(StartError::NoSuchReport(report.clone()));
         }
+        prepare::supports(&config, |report| self.sinks.iter().any(|(name, _)| *name == report.name))?;
         let environment = self.environment.unwrap_or_else(|| std::env::vars().collect());
         let prepared = Prepared::new(config, self.seams, &environment, self.all_tenants)?;
         let (workshop, closed) = prepared.workshop(self.sinks);
@@ -314,6 +315,7 @@ impl EngineHandle {
         // Writers let go of their files on the next turn of the loop; then the threads have nothing left.
         tokio::task::yield_now().await;
         let _ = self.0.workshop.files.run(|| ()).await;
+        self.0.workshop.packers.settled().await;
         let store = &self.0.workshop.seams.store;
         let _ = store.call(|_| Ok(())).await;
         let _ = store.call_aside(|_| Ok(())).await;

@@ -83,6 +83,8 @@ pub struct Assembly {
     needed: PageNumber,
     counts: BTreeMap<PageNumber, u64>,
     expected_rows: Option<u64>,
+    /// Whether the first bad record ends the report.
+    is_strict: bool,
     /// Page 1 came without a record or not at all, so that no page can repeat its header.
     is_headless: bool,
     /// The end is decided, but a header was still to be written.
@@ -92,9 +94,10 @@ pub struct Assembly {
 
 impl Assembly {
     /// An assembly from page `first` on; `memo` tells of the pages before it. At most `max_window` pages are asked for
-    /// at once.
+    /// at once. If `is_strict`, the first bad record ends the report.
     pub fn new(
         repeated: RepeatedPages,
+        is_strict: bool,
         total_rows: Option<u64>,
         page_size: u64,
         max_window: u64,
@@ -123,6 +126,7 @@ impl Assembly {
             needed: first,
             counts: counts.into_iter().flatten().collect(),
             expected_rows: total_rows,
+            is_strict,
             is_headless: false,
             ends_next: false,
             n_discarded: 0,
@@ -331,7 +335,7 @@ impl Assembly {
         self.n_discarded -= 1;
         self.ends_next = true;
         let n_bytes = u64::from(page.framed.bom_len);
-        Move::Append(Box::new(page), Cut { n_bytes, n_rows: 0 })
+        Move::Append(Box::new(page), Cut { n_bytes, n_rows: 0, n_empty: 0, has_header: true, judged: None })
     }
 
     fn deliver(&mut self, number: PageNumber) -> Move {
@@ -343,21 +347,22 @@ impl Assembly {
         let first = page.framed.first.clone().unwrap_or(FirstRecord { raw: Vec::new(), fields: vec![Vec::new()] });
         let bom_len = u64::from(page.framed.bom_len);
         let verdict = self.header.judge(number, &first);
-        let n_rows = page.framed.n_records + self.n_empty_values(&page.framed);
-        let cut = match verdict {
-            HeaderVerdict::Header => Cut { n_bytes: bom_len, n_rows: n_rows - 1 },
-            HeaderVerdict::Repeated { n_bytes } => Cut { n_bytes: bom_len + n_bytes, n_rows: n_rows - 1 },
-            HeaderVerdict::Row => Cut { n_bytes: bom_len, n_rows },
+        let n_empty = self.n_empty_values(&page.framed);
+        let n_rows = page.framed.n_records + n_empty;
+        let (n_bytes, n_rows, has_header) = match verdict {
+            HeaderVerdict::Header => (bom_len, n_rows - 1, true),
+            HeaderVerdict::Repeated { n_bytes } => (bom_len + n_bytes, n_rows - 1, false),
+            HeaderVerdict::Row => (bom_len, n_rows, false),
             HeaderVerdict::Changed { message } => return Move::Fail(Failure::new(FailureClass::Data, message)),
         };
-        if let Some(ragged) = self.header.n_columns().and_then(|n_columns| page.framed.ragged_against(n_columns)) {
-            let message = format!(
-                "page {number}: record {} (line {} of the page) has {} fields where the header has {}",
-                ragged.record, ragged.line, ragged.n_fields, ragged.expected
-            );
+        let n_columns = self.header.n_columns();
+        if self.is_strict
+            && let Some(message) = n_columns.and_then(|n_columns| bad_record(number, &page.framed, n_columns))
+        {
             return Move::Fail(Failure::new(FailureClass::Data, message));
         }
-        Move::Append(Box::new(page), cut)
+        let judged = n_columns.filter(|n_columns| has_odd_records(&page.framed, *n_columns));
+        Move::Append(Box::new(page), Cut { n_bytes, n_rows, n_empty, has_header, judged })
     }
 
     /// Says of each held page whether it has rows, as far as that can be told.
@@ -415,6 +420,34 @@ impl Assembly {
         self.held.remove(&page);
         self.unjudged.remove(&page);
     }
+}
+
+/// What is wrong with the first record of a page that can't be delivered as it is, as far as the scan can tell.
+fn bad_record(page: PageNumber, framed: &Framed, n_columns: u64) -> Option<String> {
+    let remedy = "csv.ragged: reject would set it aside";
+    let ragged = framed.ragged_against(n_columns);
+    if let Some(place) = framed.misquoted
+        && ragged.is_none_or(|ragged| place.record <= ragged.record)
+    {
+        return Some(format!(
+            "page {page}: record {} (line {} of the page) has text behind a closing quote; {remedy}",
+            place.record, place.line
+        ));
+    }
+    ragged.map(|ragged| {
+        format!(
+            "page {page}: record {} (line {} of the page) has {} fields where the header has {}; {remedy}",
+            ragged.record, ragged.line, ragged.n_fields, ragged.expected
+        )
+    })
+}
+
+/// Whether a page has records that may not be what they seem.
+fn has_odd_records(framed: &Framed, n_columns: u64) -> bool {
+    framed.ragged_against(n_columns).is_some()
+        || framed.misquoted.is_some()
+        || framed.is_entangled
+        || framed.broken.is_some()
 }
 
 #[cfg(test)]

@@ -55,6 +55,22 @@ impl PageBody {
         self.n_spilled
     }
 
+    /// Shows the body block by block, and keeps it.
+    ///
+    /// # Errors
+    /// The viewer's, or `unreadable` of why scratch can't be read back.
+    pub fn look<E>(
+        &self,
+        block_bytes: usize,
+        unreadable: impl Fn(io::Error) -> E,
+        mut view: impl FnMut(Bytes) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for block in &self.blocks {
+            view(block.bytes.clone())?;
+        }
+        self.read_scratch(block_bytes, unreadable, view)
+    }
+
     /// Hands the body over block by block; each block's room is free as soon as the receiver drops the bytes it got.
     ///
     /// # Errors
@@ -69,6 +85,15 @@ impl PageBody {
             receive(block.bytes)?;
             drop(block.room);
         }
+        self.read_scratch(block_bytes, unreadable, receive)
+    }
+
+    fn read_scratch<E>(
+        &self,
+        block_bytes: usize,
+        unreadable: impl Fn(io::Error) -> E,
+        mut receive: impl FnMut(Bytes) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Some(file) = &self.spilled else { return Ok(()) };
         let mut offset = 0;
         while offset < self.n_spilled {

@@ -93,7 +93,7 @@ pub fn before_part(checkpoint: &Checkpoint, part: u32) -> Result<Option<Checkpoi
         n_pages: start.standing.written.n_pages,
         n_rows: start.standing.written.n_rows,
         output: start.output,
-        sides: checkpoint.position.sides.clone(),
+        sides: start.sides.clone(),
     };
     let memo = Memo {
         http: memo.http,
@@ -144,7 +144,8 @@ mod tests {
     #[test]
     fn t6_a_part_whose_query_has_expired_goes_back_to_its_own_beginning() {
         let output = FileMark { offset: 160, crc32: 9 };
-        let start = PartStart { output, standing: standing(20), assembly: AssemblyMemo::default() };
+        let start =
+            PartStart { output, sides: Default::default(), standing: standing(20), assembly: AssemblyMemo::default() };
         let back = before_part(&checkpoint(2, &memo(2, Some(start))), 2).unwrap().unwrap();
         assert_eq!((back.position.part, back.position.next_page), (2, PageNumber::FIRST));
         assert_eq!((back.position.n_rows, back.position.output), (20, output));

@@ -30,6 +30,7 @@ mod permit;
 mod poller;
 pub mod protocol;
 mod reconcile;
+pub(crate) mod seat;
 pub(crate) mod supervisor;
 mod supervisor_lines;
 mod tenant_stage;

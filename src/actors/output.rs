@@ -3,6 +3,8 @@
 //! Pages come in order and whole. What is cut off their beginning (byte order mark, repeated header) was decided
 //! before; here only a missing line ending between pages or at the end is added. It never waits and knows no actor.
 
+mod treatment;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,9 +16,12 @@ use tokio::time::Instant;
 
 use crate::actors::assembly::AssemblyMemo;
 use crate::actors::parts::{EndedPart, FinishedPart, PartStart, PartsRead};
-use crate::actors::{FetchedPage, Trace};
-use crate::model::{FileMark, Manifest, PageNumber, Position, QueryId};
+use crate::actors::{FetchedPage, PageBody, Trace};
+use crate::model::{Failure, FileMark, Manifest, PageNumber, Position, QueryId};
 use crate::sink::{Publication, Sealed, Sink, SinkError, WhenDurable};
+
+use treatment::Came;
+pub use treatment::Treatment;
 
 /// Written bytes after which the output is made durable.
 const COMMIT_BYTES: u64 = 64 << 20;
@@ -40,8 +45,42 @@ const MOST_PAGE_ENDS: usize = 32;
 pub struct Cut {
     /// Bytes to leave out at the start.
     pub n_bytes: u64,
-    /// Rows in what is left.
+    /// Rows in what is left, if all are good.
     pub n_rows: u64,
+    /// Of these, lines without any byte that are values of a table of one column.
+    pub n_empty: u64,
+    /// Whether what is left begins with the header.
+    pub has_header: bool,
+    /// The header's number of fields, if the records are to be judged one by one.
+    pub judged: Option<u64>,
+}
+
+/// Why an output can't be gone on with.
+#[derive(Clone, Debug)]
+pub enum OutputError {
+    /// Its sink failed.
+    Sink(SinkError),
+    /// What the tenant sent can't be delivered.
+    Refused(Failure),
+}
+
+impl From<SinkError> for OutputError {
+    fn from(error: SinkError) -> Self {
+        Self::Sink(error)
+    }
+}
+
+/// What was done to records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Records joined.
+    pub n_repaired: u64,
+    /// Records set aside.
+    pub n_rejected: u64,
+    /// Fields made safe for spreadsheets.
+    pub n_excel_safe: u64,
+    /// Sequences that were no UTF-8.
+    pub n_replaced: u64,
 }
 
 /// How far the output is.
@@ -62,6 +101,9 @@ pub struct Standing {
     pub written: Written,
     /// Of these bytes, those that are no records: byte order mark and header.
     pub n_header_bytes: u64,
+    /// What was done to records.
+    #[serde(default)]
+    pub tally: Tally,
     /// The line ending to add where one is missing: that of the first record.
     pub(super) newline: Option<LineEnding>,
     /// Whether the last record still lacks its line ending.
@@ -94,6 +136,8 @@ pub struct Landmark {
 pub struct Whole {
     /// How much it is.
     pub written: Written,
+    /// What was done to records.
+    pub tally: Tally,
     /// The report's parts, all of them.
     pub parts: Vec<FinishedPart>,
     /// What the sink says of it, if it keeps account.
@@ -118,7 +162,11 @@ pub struct Output {
     uncommitted_pages: u64,
     committed_at: Option<Instant>,
     backlog: Arc<AtomicU64>,
-    byte_order_mark: bool,
+    treatment: Treatment,
+    /// Whether the output can be gone on from where it stands.
+    is_resumable: bool,
+    /// Whether that is so at some ends of pages only.
+    is_packed: bool,
     /// Whether the sink is a file of ours: a host's is asked for nothing more after its error.
     is_file: bool,
     trace: Arc<Trace>,
@@ -133,7 +181,7 @@ impl Output {
     pub fn new(
         sink: Box<dyn Sink>,
         block_bytes: usize,
-        byte_order_mark: bool,
+        treatment: Treatment,
         is_file: bool,
         backlog: Arc<AtomicU64>,
         trace: Arc<Trace>,
@@ -152,7 +200,9 @@ impl Output {
             uncommitted_pages: 0,
             committed_at: None,
             backlog,
-            byte_order_mark,
+            treatment,
+            is_resumable: true,
+            is_packed: false,
             is_file,
             trace,
             keeper,
@@ -166,6 +216,7 @@ impl Output {
     /// The sink's.
     pub fn begin(&mut self, from: Option<Landmark>) -> Result<(), SinkError> {
         self.sink.begin(from.as_ref().map(|from| &from.position))?;
+        self.is_resumable = true;
         let mark = from.as_ref().map_or(FileMark::START, |from| from.position.output);
         self.own_mark = self.sink.mark().is_none().then_some(mark);
         if let Some(Landmark { position, standing, assembly, read }) = from {
@@ -183,14 +234,14 @@ impl Output {
     /// Writes the next page; `assembly` is what is known of the pages up to it. It is made durable with others.
     ///
     /// # Errors
-    /// The sink's.
+    /// The sink's, or what the page's records are refused for.
     pub fn append(
         &mut self,
         page: FetchedPage,
         cut: Cut,
         assembly: AssemblyMemo,
         now: Instant,
-    ) -> Result<Written, SinkError> {
+    ) -> Result<Written, OutputError> {
         let FetchedPage { number, framed, body, slot, .. } = page;
         if self.standing.written.n_bytes == 0
             && let Some(first) = &framed.first
@@ -200,25 +251,29 @@ impl Output {
             self.end_line()?;
         }
         let n_body = framed.n_bytes;
-        let mut skip = cut.n_bytes;
-        let block_bytes = self.block_bytes;
-        let unreadable = |error| SinkError::failed("scratch", "reading a page back", error);
-        let drained = body.drain(block_bytes, unreadable, |mut bytes: Bytes| {
-            let n_skipped = usize::try_from(skip).map_or(bytes.len(), |skip| skip.min(bytes.len()));
-            skip -= n_skipped as u64;
-            let bytes = bytes.split_off(n_skipped);
-            if bytes.is_empty() { Ok(()) } else { self.put(&bytes) }
-        });
+        self.is_resumable = false;
+        let came = match cut.judged.is_none() && !self.treatment.reads_bytes() {
+            true => self.copy(body, &cut).map(|()| Came {
+                n_rows: cut.n_rows,
+                line_is_open: (n_body > cut.n_bytes).then_some(!framed.ends_with_newline),
+            }),
+            false => self.treat(number, &framed, body, &cut),
+        };
         self.backlog.fetch_sub(n_body, Ordering::Relaxed);
         drop(slot);
-        drained?;
-        self.standing.line_is_open = n_body > cut.n_bytes && !framed.ends_with_newline;
-        self.standing.written.n_rows += cut.n_rows;
+        let came = came?;
+        self.standing.line_is_open = came.line_is_open.unwrap_or(false);
+        self.standing.written.n_rows += came.n_rows;
         self.standing.written.n_pages += u64::from(cut.n_rows > 0);
         self.next_page = number.next();
         self.assembly = assembly;
         self.uncommitted_bytes += n_body;
         self.uncommitted_pages += 1;
+        self.is_resumable = self.sink.page_ended()?;
+        self.is_packed |= !self.is_resumable;
+        if !self.is_resumable {
+            return Ok(self.standing.written);
+        }
         if self.is_commit_due(now) {
             self.commit_later(now);
         } else {
@@ -230,19 +285,35 @@ impl Output {
         Ok(self.standing.written)
     }
 
+    /// Writes a page as it is, but for what is cut off.
+    fn copy(&mut self, body: PageBody, cut: &Cut) -> Result<(), OutputError> {
+        let mut skip = cut.n_bytes;
+        let block_bytes = self.block_bytes;
+        let unreadable = |error| OutputError::Sink(SinkError::failed("scratch", "reading a page back", error));
+        body.drain(block_bytes, unreadable, |mut bytes: Bytes| {
+            let n_skipped = usize::try_from(skip).map_or(bytes.len(), |skip| skip.min(bytes.len()));
+            skip -= n_skipped as u64;
+            let bytes = bytes.split_off(n_skipped);
+            if bytes.is_empty() { Ok(()) } else { Ok(self.put(&bytes)?) }
+        })
+    }
+
     fn is_commit_due(&mut self, now: Instant) -> bool {
         let since = now.saturating_duration_since(*self.committed_at.get_or_insert(now));
         let enough = self.uncommitted_bytes >= COMMIT_PAGES_BYTES || since >= COMMIT_PAGES_AFTER;
-        let many_pages = self.uncommitted_pages >= COMMIT_PAGES && enough;
+        // Between the ends of frames nothing can be made durable, and they may be far apart.
+        let many_pages = (self.uncommitted_pages >= COMMIT_PAGES || self.is_packed) && enough;
         many_pages || self.uncommitted_bytes >= COMMIT_BYTES || since >= COMMIT_AFTER
     }
 
     /// Makes durable what has waited long enough; whether anything still waits.
     pub fn commit_idle(&mut self, now: Instant) -> bool {
-        if self.uncommitted_pages > 0 && self.is_commit_due(now) {
+        let is_waiting = self.uncommitted_pages > 0 && self.is_resumable;
+        if is_waiting && self.is_commit_due(now) {
             self.commit_later(now);
+            return false;
         }
-        self.uncommitted_pages > 0
+        is_waiting
     }
 
     /// Everything of the present part is written: what follows is the next one's. That it is so is made durable, or the
@@ -254,13 +325,16 @@ impl Output {
         if self.standing.line_is_open {
             self.end_line()?;
         }
+        self.sink.part_ended()?;
+        self.is_resumable = true;
         let finished = self.read.ending(ended, &self.standing);
         Arc::make_mut(&mut self.read.finished).push(finished);
         self.query = None;
         self.next_page = PageNumber::FIRST;
         self.assembly = std::mem::take(&mut self.assembly).for_next_part();
         let (standing, assembly) = (self.standing.clone(), self.assembly.clone());
-        self.read.start = Some(Arc::new(PartStart { output: self.mark(), standing, assembly }));
+        self.read.start =
+            Some(Arc::new(PartStart { output: self.mark(), sides: self.sink.side_marks(), standing, assembly }));
         self.commit_later(now);
         Ok(self.assembly.clone())
     }
@@ -299,19 +373,22 @@ impl Output {
         if self.standing.line_is_open {
             self.end_line()?;
         }
+        self.sink.part_ended()?;
+        self.is_resumable = true;
         self.save()?;
         let sealed = self.sink.seal()?;
         let mut parts = self.read.finished.to_vec();
         parts.push(self.read.ending(ended, &self.standing));
-        Ok(Whole { written: self.standing.written, parts, sealed })
+        Ok(Whole { written: self.standing.written, tally: self.standing.tally, parts, sealed })
     }
 
-    /// Makes durable what is not yet; nothing to do where nothing was written since.
+    /// Makes durable what is not yet; nothing to do where nothing was written since, or where a compressed frame is open:
+    /// its pages are fetched again.
     ///
     /// # Errors
     /// The sink's.
     pub fn save_if_any(&mut self) -> Result<(), SinkError> {
-        if self.uncommitted_pages == 0 { Ok(()) } else { self.save() }
+        if self.uncommitted_pages == 0 || !self.is_resumable { Ok(()) } else { self.save() }
     }
 
     /// How a later run could finish the delivery.
@@ -332,8 +409,8 @@ impl Output {
 
     /// Gives the output up after an error. Of a file that found no room for more, the pages that were written whole before
     /// are made durable, so that a later run, with room, goes on behind them. A sync that failed is never tried again.
-    pub fn give_up(&mut self, error: &SinkError) {
-        let is_full = self.is_file && matches!(error, SinkError::Full { .. });
+    pub fn give_up(&mut self, error: &OutputError) {
+        let is_full = self.is_file && matches!(error, OutputError::Sink(SinkError::Full { .. }));
         while let Some(landmark) = self.page_ends.pop_back().filter(|_| is_full) {
             // What was gathered and not yet written is lost with the error: then the page before is the last whole one.
             if self.sink.begin(Some(&landmark.position)).is_ok() {
@@ -364,15 +441,15 @@ impl Output {
             n_pages,
             n_rows,
             output: self.mark(),
-            ..Position::start()
+            sides: self.sink.side_marks(),
         };
         let (standing, assembly, read) = (self.standing.clone(), self.assembly.clone(), self.read.clone());
         Landmark { position, standing, assembly, read }
     }
 
     fn start(&mut self, header: &[u8]) -> Result<(), SinkError> {
-        if self.byte_order_mark {
-            self.put(&Bytes::from_static(&crate::csv::BOM))?;
+        if let Some(mark) = self.byte_order_mark() {
+            self.put(&mark)?;
         }
         self.standing.n_header_bytes = self.standing.written.n_bytes + header.len() as u64;
         self.standing.newline = LineEnding::of(header);

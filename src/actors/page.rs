@@ -16,6 +16,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
 use crate::actors::{Block, Call, CallKind, ExtractionContext, Missed, OpenPart, PageBody, Refused, Room, Slot, Tries};
+use crate::config::{Ragged, Repair};
 use crate::csv::{Framed, Framer, FramingFault, FramingLimits};
 use crate::model::{Failure, FailureClass, LinkHint, Outcome, PageNumber, TransportFault};
 use crate::tenant::{PageAnswer, PageStream, TenantClient};
@@ -168,7 +169,12 @@ async fn receive(
     mut stream: crate::transport::Body,
 ) -> Result<(Framed, PageBody), Broken> {
     let limits = FramingLimits { record_bytes: context.tenant.config.limits.record_bytes };
-    let mut framer = Framer::new(limits);
+    let csv = &context.report.csv;
+    let mut framer = match (csv.repair, csv.ragged) {
+        (Repair::Off, Ragged::Fail) => Framer::new(limits),
+        // What can't be read becomes a record that is set aside, where the page is written.
+        _ => Framer::lenient(limits),
+    };
     let mut body = PageBody::default();
     let block_bytes = context.memory.block_bytes();
     let mut fill = BytesMut::with_capacity(block_bytes.min(FIRST_FILL));

@@ -3,6 +3,7 @@
 //! They change where the output does: on its thread, in the job that ends a part. Whoever stores a position stores with
 //! it what holds at that very point.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,9 @@ pub struct FinishedPart {
 pub struct PartStart {
     /// The output at its beginning.
     pub output: FileMark,
+    /// The files beside it then.
+    #[serde(default)]
+    pub sides: BTreeMap<String, FileMark>,
     /// The output's state then.
     pub standing: Standing,
     /// The pages' state then.

@@ -1,9 +1,9 @@
 //! The books of a finished extraction: rows against the tenant's counts, and the manifest that says so.
 
 use crate::actors::ExtractionContext;
-use crate::actors::output::Written;
+use crate::actors::output::{Tally, Written};
 use crate::actors::parts::FinishedPart;
-use crate::config::OnMismatch;
+use crate::config::{InvalidUtf8, OnMismatch, ReportConfig};
 use crate::model::{
     CsvCounts, Failure, FailureClass, HttpCounts, Manifest, OutputRecord, Reconciliation, Timestamp, Verdict,
 };
@@ -42,13 +42,18 @@ impl Account {
     /// What people should know of a delivery that is not as plain as it might be.
     pub fn remark(&self, manifest: &Manifest) -> Option<String> {
         let books = &manifest.reconciliation;
-        (books.verdict == Verdict::Mismatch).then(|| {
+        let mismatch = (books.verdict == Verdict::Mismatch).then(|| {
             format!(
                 "{} rows were received, but the tenant counted {}; the manifest has both",
                 books.rows,
                 books.total_rows.or(books.total_count_last).unwrap_or_default()
             )
-        })
+        });
+        let CsvCounts { repaired, rejected, .. } = manifest.csv;
+        let mended = (repaired > 0).then(|| format!("{repaired} records were mended, each with a receipt"));
+        let rejects = (rejected > 0).then(|| format!("{rejected} records were set aside in the rejects file"));
+        let remarks: Vec<String> = [mismatch, rejects, mended].into_iter().flatten().collect();
+        (!remarks.is_empty()).then(|| remarks.join("; "))
     }
 }
 
@@ -61,20 +66,20 @@ pub fn reconcile(
     account: &Account,
     parts: &[FinishedPart],
     columns: Vec<String>,
-    written: Written,
+    (written, tally): (Written, Tally),
     sealed: Sealed,
 ) -> Result<Manifest, Failure> {
     let total_rows = sum(parts, |part| part.total_rows);
     let total_count_last = sum(parts, |part| part.counts.last);
-    let verdict = verdict(written.n_rows, total_rows.or(total_count_last));
+    let n_received = written.n_rows + tally.n_rejected;
+    let verdict = verdict(n_received, total_rows.or(total_count_last));
     if verdict == Verdict::Mismatch && context.report.on_mismatch == OnMismatch::Fail {
         let counted = total_rows.or(total_count_last).unwrap_or_default();
         return Err(Failure::new(
             FailureClass::Data,
             format!(
-                "{} rows were received, but the tenant counted {counted}; nothing is published, because \
-                 total_count.on_mismatch is fail",
-                written.n_rows
+                "{n_received} rows were received, but the tenant counted {counted}; nothing is published, because \
+                 total_count.on_mismatch is fail"
             ),
         ));
     }
@@ -95,19 +100,29 @@ pub fn reconcile(
         columns,
         pages: written.n_pages,
         reconciliation: Reconciliation {
-            rows: written.n_rows,
+            rows: n_received,
             total_count_first: sum(parts, |part| part.counts.first),
             total_count_last,
             total_rows,
             verdict,
         },
-        csv: CsvCounts::default(),
+        csv: csv_counts(&context.report, tally),
         http: context.http_counts(account.http_before, account.tokens_before, account.opens_before),
         resumed: account.n_resumed,
         started_at: account.started_at,
         finished_at: context.clock.now(),
         parts: is_split.then(|| parts.iter().map(|part| part.record.clone()).collect()),
     })
+}
+
+/// What was done to records; what was not asked for is not said.
+fn csv_counts(report: &ReportConfig, tally: Tally) -> CsvCounts {
+    CsvCounts {
+        repaired: tally.n_repaired,
+        rejected: tally.n_rejected,
+        excel_safe: report.csv.excel_safe.then_some(tally.n_excel_safe),
+        utf8_replaced: (report.csv.invalid_utf8 == InvalidUtf8::Replace).then_some(tally.n_replaced),
+    }
 }
 
 /// The sum over all parts; unknown where one is.

@@ -19,6 +19,7 @@ use crate::actors::opening::unreadable;
 use crate::actors::page_fetcher::PageFetcherActor;
 use crate::actors::poller::{PollerActor, PollerParts};
 use crate::actors::reconcile::Account;
+use crate::actors::seat::{Packers, Seat};
 pub use crate::actors::supervisor_lines::SupervisorLines;
 use crate::actors::tenant_stage::{Shared, TenantParts, TenantStage};
 use crate::actors::writer::{WriterActor, WriterParts};
@@ -31,9 +32,7 @@ use crate::model::{
     Disk, Ending, ExtractionId, Failure, FailureClass, MachineClock, Progress, ReportName, TenantName, WallClock,
     Window,
 };
-use crate::sink::{
-    Accounted, Backstage, FileSink, OutputNames, Sink, SinkError, StdoutSink, preflight, refuse_links_between,
-};
+use crate::sink::{Backstage, OutputNames, Sink, SinkError, preflight, refuse_links_between};
 use crate::state::agenda::{Destination, Task};
 use crate::state::{Claim, StoreHandle, StoredExtraction};
 use crate::tenant::Mask;
@@ -99,6 +98,8 @@ pub struct Workshop {
     pub scratch: Scratch,
     /// The thread that writes files.
     pub files: Lane,
+    /// The threads that compress them.
+    pub packers: Packers,
     /// Turns at fetching.
     pub turns: Arc<Semaphore>,
     /// Which incarnations of the fetchers are the present ones.
@@ -255,7 +256,7 @@ impl Workshop {
             Ending::Failed(Failure::new(FailureClass::Config, format!("{}: {problem}", report.name)))
         })?;
         let from = taken_up(&stored).map_err(|why| unreadable(&report, "its position", &why))?;
-        let (sink, lane) = self.sink(&report, window, &order.own_lane).map_err(Ending::Failed)?;
+        let Seat { sink, lane, may_get_stuck } = self.seat(&report, window, &order.own_lane).map_err(Ending::Failed)?;
         let journal = Journal::new(self.seams.store.clone(), order.task.key.clone());
         place_for_head(&order.query_permits, stored.checkpoint.as_ref().map_or(0, |from| from.position.part));
         let nth = self.n_built.fetch_add(1, Ordering::Relaxed);
@@ -287,7 +288,7 @@ impl Workshop {
             context: context.clone(),
             fetchers: self.fetchers.clone(),
             poller: check.clone(),
-            has_own_lane: order.own_lane.get().is_some(),
+            may_get_stuck,
             lane,
             turns: self.turns.clone(),
             account: order.account,
@@ -414,40 +415,6 @@ impl Workshop {
 
     fn notice(&self, stage: Stage) -> DeathNotice {
         DeathNotice::new(self.lines.died.clone(), stage)
-    }
-
-    /// A report's sink, and the thread that it is driven from.
-    fn sink(
-        &self,
-        report: &ReportConfig,
-        window: Window,
-        own_lane: &OnceLock<Lane>,
-    ) -> Result<(Box<dyn Sink>, Lane), Failure> {
-        if let Some(factory) = self.sinks.get(&report.name) {
-            let sink = Accounted::new(factory(), &self.seams.backstage);
-            return Ok((Box::new(sink), self.own_lane(report, own_lane)?));
-        }
-        let Some(path) = report.output_file(&window) else {
-            return Ok((Box::new(StdoutSink::new(self.seams.backstage.clone())), self.own_lane(report, own_lane)?));
-        };
-        let names = OutputNames::of(path);
-        let sink = FileSink::new(self.seams.disk.clone(), &names, self.seams.backstage.clone());
-        Ok((Box::new(sink), self.files.clone()))
-    }
-
-    /// A thread for a destination that may block for long, so that it holds nobody else up. A rebuilt writer gets its
-    /// predecessor's, whose last jobs are then over before the new sink's first.
-    fn own_lane(&self, report: &ReportConfig, own_lane: &OnceLock<Lane>) -> Result<Lane, Failure> {
-        if let Some(lane) = own_lane.get() {
-            return Ok(lane.clone());
-        }
-        let lane = match self.files.is_inline() {
-            true => Lane::inline(),
-            false => Lane::start(&format!("sink-{}", report.name)).map_err(|e| {
-                Failure::new(FailureClass::Local, format!("{}: no thread for its sink: {e}", report.name))
-            })?,
-        };
-        Ok(own_lane.get_or_init(|| lane).clone())
     }
 }
 

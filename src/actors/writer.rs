@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::actors::assembly::{Assembly, AssemblyMemo, Move};
 use crate::actors::memo::Memo;
-use crate::actors::output::{COMMIT_AFTER, Cut, Keeper, Landmark, Output, Written};
+use crate::actors::output::{COMMIT_AFTER, Cut, Keeper, Landmark, Output, OutputError, Treatment, Written};
 use crate::actors::page_fetcher::PageNewsGuard;
 use crate::actors::parts::{EndedPart, PartsRead};
 use crate::actors::reconcile::Account;
@@ -44,8 +44,8 @@ pub struct WriterParts {
     pub poller: Line<CheckQuery>,
     /// Where the output's blocking work is done.
     pub lane: Lane,
-    /// Whether that is a thread of its own, which a stuck reader may hold up for ever.
-    pub has_own_lane: bool,
+    /// Whether a stuck reader may hold that up for ever.
+    pub may_get_stuck: bool,
     /// Takes turns at fetching.
     pub turns: Arc<tokio::sync::Semaphore>,
     /// What the manifest is to say of the time before.
@@ -93,12 +93,12 @@ impl WriterActor {
     /// A writer into `sink`, which has not begun yet.
     pub fn new(parts: WriterParts, sink: Box<dyn Sink>, notice: DeathNotice) -> Self {
         let context = &parts.context;
-        let with_mark = context.report.output.encoding == crate::config::Encoding::Utf8Sig;
+        let treatment = treatment(context);
         let backlog = context.output_backlog.clone();
         let keeper = keeper(&parts);
         let is_file = parts.destination == Destination::File;
         let (block_bytes, trace) = (context.memory.block_bytes(), context.trace.clone());
-        let output = Output::new(sink, block_bytes, with_mark, is_file, backlog, trace, keeper);
+        let output = Output::new(sink, block_bytes, treatment, is_file, backlog, trace, keeper);
         let mut writer = Self {
             parts,
             output: Arc::new(Mutex::new(Some(output))),
@@ -125,10 +125,10 @@ impl WriterActor {
     }
 
     /// Runs a job on the output's own thread and takes its answer back in.
-    fn on_output<T: Send + 'static>(
+    fn on_output<T: Send + 'static, E: Into<OutputError> + 'static>(
         &self,
         ctx: &mut Context<Self>,
-        job: impl FnOnce(&mut Output) -> Result<T, SinkError> + Send + 'static,
+        job: impl FnOnce(&mut Output) -> Result<T, E> + Send + 'static,
         then: impl FnOnce(&mut Self, T, &mut Context<Self>) + 'static,
     ) {
         let place = self.output.clone();
@@ -137,7 +137,7 @@ impl WriterActor {
             let mut output = place.lock().take()?;
             fail::fail_point!(&context.place("thread"));
             drop(context);
-            let done = job(&mut output);
+            let done = job(&mut output).map_err(Into::into);
             match &done {
                 Ok(_) => *place.lock() = Some(output),
                 // Nothing but this follows an error, also where more pages are queued already.
@@ -147,7 +147,8 @@ impl WriterActor {
         });
         ctx.spawn(done.into_actor(self).map(move |done, writer, ctx| match done {
             Ok(Some(Ok(answer))) => then(writer, answer, ctx),
-            Ok(Some(Err(error))) => writer.sink_failed(&error, ctx),
+            Ok(Some(Err(OutputError::Sink(error)))) => writer.sink_failed(&error, ctx),
+            Ok(Some(Err(OutputError::Refused(failure)))) => writer.fail(failure, ctx),
             // An earlier job has taken the output along, and its own answer says so.
             Ok(None) => {}
             // The job died with the output in its hands: only a rebuild brings this actor and the file together.
@@ -206,7 +207,7 @@ impl WriterActor {
             let now = Instant::now();
             writer.on_output(
                 ctx,
-                move |output| Ok(output.commit_idle(now)),
+                move |output| Ok::<_, SinkError>(output.commit_idle(now)),
                 |writer, is_waiting, ctx| {
                     if is_waiting && !writer.is_over {
                         writer.commit_when_idle(ctx);
@@ -297,13 +298,14 @@ impl WriterActor {
         let (first, memo) = self.taken_up.take().unwrap_or((PageNumber::FIRST, AssemblyMemo::default()));
         let ResultsReady { part, query, total_rows } = ready;
         let page_size = context.report.page_size;
-        let assembly = Assembly::new(repeated, total_rows, page_size, max_window, first, memo);
+        let assembly =
+            Assembly::new(repeated, treatment(context).is_strict(), total_rows, page_size, max_window, first, memo);
         self.reading = Some(Reading { assembly, part: Arc::new(OpenPart::new(part, query.clone())), total_rows });
         self.on_output(
             ctx,
             move |output| {
                 output.reads(query);
-                Ok(())
+                Ok::<_, SinkError>(())
             },
             |_, (), _| {},
         );
@@ -367,6 +369,10 @@ impl Actor for WriterActor {
         let context = self.parts.context.clone();
         ctx.spawn(async move { context.cancelled().await }.into_actor(self).map(|(), writer, ctx| writer.leave(ctx)));
     }
+}
+
+fn treatment(context: &ExtractionContext) -> Treatment {
+    Treatment::of(&context.report, context.tenant.config.limits.record_bytes)
 }
 
 /// Has landmarks stored once they are durable.

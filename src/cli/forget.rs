@@ -298,8 +298,8 @@ mod tests {
         place.complete("calls", 0, "/out/a.csv");
         place.unfinished("queues", 1, "/out/c.csv");
         let kept = ["/out/a.csv", "/out/a.csv.manifest.json", "/out/b.csv", "/out/c.csv.part"];
-        let dropped = ["/out/b.csv.part", "/out/b.csv.rejects.csv.part", "/out/b.csv.manifest.json.part"];
-        kept.iter().chain(&dropped).for_each(|path| place.put(path, "id\n"));
+        let dropped = ["", ".rejects.csv", ".repairs.jsonl", ".manifest.json"].map(|of| format!("/out/b.csv{of}.part"));
+        kept.into_iter().chain(dropped.iter().map(String::as_str)).for_each(|path| place.put(path, "id\n"));
         let told = place.forget("CALLS", None).unwrap();
         assert_eq!(told.len(), 1);
         assert!(told[0].starts_with("calls (1970-01-02): forgotten (parked, with 50 rows); removed /out/b.csv.part"));

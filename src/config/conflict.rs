@@ -51,7 +51,10 @@ fn files_of(report: &ReportConfig) -> Vec<PathBuf> {
         None => output.place(&report.name, &report.tenant, "{from}", "{to}"),
     };
     let with = |base: &Path, suffix: &str| PathBuf::from(format!("{}{suffix}", base.display()));
-    let plain = file.display().to_string();
-    let plain = PathBuf::from(plain.strip_suffix(output.compression.suffix()).unwrap_or(&plain));
-    vec![with(&file, ".part"), with(&file, ".manifest.json"), with(&plain, ".rejects.csv"), file]
+    let plain = match file.extension() {
+        Some(ending) if ending == "gz" || ending == "zst" => file.with_extension(""),
+        _ => file.clone(),
+    };
+    let sides = [".rejects.csv", ".repairs.jsonl"].map(|suffix| with(&plain, suffix));
+    [with(&file, ".part"), with(&file, ".manifest.json"), file].into_iter().chain(sides).collect()
 }

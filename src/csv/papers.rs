@@ -73,7 +73,8 @@ mod tests {
     fn a_receipt_carries_bytes_that_are_no_text() {
         let place = Place { record: 3, line: 5 };
         let mut out = Vec::new();
-        let joined = Joined { place, before: b"1,\xffa\nb", after: b"1,\"\xffa\nb\"", line_ending: b"\n" };
+        let joined =
+            Joined { place, before: b"1,\xffa\nb", after: b"1,\"\xffa\nb\"", line_ending: b"\n", breaks: &[5] };
         receipt(7, &joined, &mut out);
         let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(

@@ -9,11 +9,10 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
 use super::{Seams, SinkFactory, StartError};
+use crate::actors::seat::Packers;
 use crate::actors::workshop::{SupervisorLines, Workshop};
 use crate::actors::{ByteBudget, Incarnation, Lane, Line, TenantParts};
-use crate::config::{
-    self, Compression, Config, Endpoint, InvalidUtf8, Newlines, Ragged, Remote, Repair, ReportConfig, TenantConfig,
-};
+use crate::config::{self, Config, Endpoint, Ragged, Remote, Repair, ReportConfig, TenantConfig};
 use crate::delivery::{RealDisk, Scratch};
 use crate::model::{MachineClock, ReportName, TenantName, WallClock};
 use crate::sink::Backstage;
@@ -41,7 +40,6 @@ impl Prepared {
         environment: &[(String, String)],
         all_tenants: bool,
     ) -> Result<Self, StartError> {
-        supports(&config)?;
         if seams.is_none() {
             enough_open_files(&config)?;
         }
@@ -79,6 +77,7 @@ impl Prepared {
             seams: self.seams,
             lines: SupervisorLines::default(),
             scratch: self.scratch,
+            packers: Packers::beside(&self.files),
             files: self.files,
             tenant_parts: self.tenants,
             tenants: Mutex::default(),
@@ -189,27 +188,26 @@ fn parts_of(
     })
 }
 
-/// Whether this version can do all that the configuration asks for.
-pub fn supports(config: &Config) -> Result<(), StartError> {
-    let missing: Vec<_> = config.reports.iter().flat_map(|report| not_in_this_version(report)).collect();
-    if missing.is_empty() { Ok(()) } else { Err(StartError::NotInThisVersion(missing)) }
+/// Whether what the reports ask for goes together. Who has a sink of its host's is judged by that, later.
+pub fn supports(config: &Config, has_sink: impl Fn(&ReportConfig) -> bool) -> Result<(), StartError> {
+    let reports = config.reports.iter().filter(|report| !has_sink(report));
+    let problems: Vec<_> = reports.flat_map(|report| out_of_place(report)).collect();
+    if problems.is_empty() { Ok(()) } else { Err(StartError::OutOfPlace(problems)) }
 }
 
-/// Keys that are read and checked, but that this version can't act upon. Going on without them would deliver
-/// something else than was asked for.
-fn not_in_this_version(report: &ReportConfig) -> Vec<String> {
+/// Keys that need files beside the output, where there is no output file.
+fn out_of_place(report: &ReportConfig) -> Vec<String> {
     let csv = &report.csv;
-    let asked = [
-        ("csv.repair", csv.repair != Repair::Off),
-        ("csv.ragged", csv.ragged != Ragged::Fail),
-        ("csv.invalid_utf8", csv.invalid_utf8 != InvalidUtf8::Keep),
-        ("csv.excel_safe", csv.excel_safe),
-        ("output.newlines", report.output.newlines != Newlines::Keep),
-        ("output.compression", report.output.compression != Compression::None),
-    ];
-    let asked = asked.iter().filter(|(_, asked)| *asked);
+    let asked = [("ragged: reject", csv.ragged == Ragged::Reject), ("repair: join", csv.repair == Repair::Join)];
+    let asked = asked.iter().filter(|(_, asked)| *asked && report.output.is_stdout());
     asked
-        .map(|(key, _)| format!("reports.{}.{key}: this version can't do that yet; remove the key", report.name))
+        .map(|(key, _)| {
+            format!(
+                "reports.{}.csv.{key} keeps files beside the output, and standard output has no beside; give \
+                 output.path a file, or remove the key",
+                report.name
+            )
+        })
         .collect()
 }
 

@@ -1,11 +1,13 @@
 //! Keeps account of size and SHA-256 for a sink that doesn't, such as a host's own.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use crate::model::{FileMark, Manifest, Position};
 
 use super::digest::{Backstage, Digester};
-use super::{Publication, Sealed, Sink, SinkError, WhenDurable};
+use super::{Publication, Sealed, Side, Sink, SinkError, WhenDurable};
 
 /// A sink, and the account of what went into it.
 pub struct Accounted {
@@ -48,6 +50,26 @@ impl Sink for Accounted {
 
     fn mark(&self) -> Option<FileMark> {
         self.sink.mark()
+    }
+
+    fn page_ended(&mut self) -> Result<bool, SinkError> {
+        self.sink.page_ended()
+    }
+
+    fn part_ended(&mut self) -> Result<(), SinkError> {
+        self.sink.part_ended()
+    }
+
+    fn has_sides(&self) -> bool {
+        self.sink.has_sides()
+    }
+
+    fn write_side(&mut self, side: Side, bytes: &[u8]) -> Result<(), SinkError> {
+        self.sink.write_side(side, bytes)
+    }
+
+    fn side_marks(&self) -> BTreeMap<String, FileMark> {
+        self.sink.side_marks()
     }
 
     fn seal(&mut self) -> Result<Option<Sealed>, SinkError> {

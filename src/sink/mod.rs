@@ -4,6 +4,7 @@
 //! is never sent again; everything else may be, after a crash. A sink knows nothing of pages, tenants or actors.
 
 mod accounted;
+mod bundle;
 mod digest;
 mod error;
 mod file;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 
 pub use crate::model::{FileMark, Manifest, Position};
 pub use accounted::Accounted;
+pub use bundle::Bundle;
 pub use digest::{Backstage, Digester};
 pub use error::SinkError;
 pub use file::FileSink;

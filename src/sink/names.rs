@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{Disk, FileKind, OpenMode};
 
-use super::SinkError;
+use super::{Side, SinkError};
 
 /// The names around one output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,16 +39,26 @@ impl OutputNames {
 
     /// The final name of the file for records that were set aside.
     pub fn rejects(&self) -> PathBuf {
+        self.side(Side::Rejects)
+    }
+
+    /// The final name of a side file. It is never compressed.
+    pub fn side(&self, side: Side) -> PathBuf {
         let plain = match self.path.extension() {
             Some(ending) if ending == "gz" || ending == "zst" => self.path.with_extension(""),
             _ => self.path.clone(),
         };
-        with(&plain, ".rejects.csv")
+        let suffix = match side {
+            Side::Rejects => ".rejects.csv",
+            Side::Repairs => ".repairs.jsonl",
+        };
+        with(&plain, suffix)
     }
 
     /// What an unfinished extraction leaves: parts, and a manifest that was written aside.
-    pub fn unfinished(&self) -> [PathBuf; 3] {
-        [self.part(), with(&self.rejects(), ".part"), with(&self.manifest(), ".part")]
+    pub fn unfinished(&self) -> [PathBuf; 4] {
+        let [rejects, repairs] = Side::ALL.map(|side| with(&self.side(side), ".part"));
+        [self.part(), rejects, repairs, with(&self.manifest(), ".part")]
     }
 
     /// Removes what an unfinished extraction has left.
@@ -71,8 +81,9 @@ pub fn preflight(disk: &dyn Disk, names: &OutputNames) -> Result<(), SinkError> 
     disk.create_dir_all(names.dir()).map_err(|error| {
         SinkError::unusable(names.dir(), format!("the directory can't be made: {error}; choose another output.dir"))
     })?;
-    for path in [names.path().to_owned(), names.part(), names.manifest()] {
-        refuse_what_is_no_file(disk, &path)?;
+    let sides = Side::ALL.map(|side| names.side(side));
+    for path in [names.path().to_owned(), names.part(), names.manifest()].iter().chain(&sides) {
+        refuse_what_is_no_file(disk, path)?;
     }
     // The longest of the names, so that one that is too long shows now and not when everything is fetched.
     let probe = with(&names.manifest(), ".part");
@@ -132,8 +143,9 @@ mod tests {
     #[test]
     fn d8_no_rename_ever_leaves_the_folder_of_the_output() {
         let names = OutputNames::of("out/2024/calls.csv.gz");
-        for name in [names.part(), names.manifest(), names.rejects(), with(&names.manifest(), ".part")] {
-            assert_eq!(dir_of(&name), names.dir());
+        let all = [names.manifest(), names.side(Side::Rejects), names.side(Side::Repairs)];
+        for name in all.iter().chain(&names.unfinished()) {
+            assert_eq!(dir_of(name), names.dir());
         }
     }
 
@@ -143,6 +155,7 @@ mod tests {
         assert_eq!(names.part(), Path::new("out/calls.csv.gz.part"));
         assert_eq!(names.manifest(), Path::new("out/calls.csv.gz.manifest.json"));
         assert_eq!(names.rejects(), Path::new("out/calls.csv.rejects.csv"));
+        assert_eq!(names.side(Side::Repairs), Path::new("out/calls.csv.repairs.jsonl"));
         assert_eq!(OutputNames::of("out/calls.csv").rejects(), Path::new("out/calls.csv.rejects.csv"));
     }
 }

@@ -18,7 +18,7 @@ fn report(change: impl FnOnce(&mut MockReport)) -> Stand {
 }
 
 /// A tenant whose pages are these bodies, and empty ones behind them.
-fn tenant_saying(pages: &[&str]) -> MockTenantBuilder {
+pub fn tenant_saying(pages: &[&str]) -> MockTenantBuilder {
     let report = MockReport { total_count: Count::Absent, total_rows: Count::Absent, ..MockReport::with_rows(0) };
     pages.iter().zip(1..).fold(tenant_with(report), |mock, (body, page)| {
         mock.fault(FaultRule::new(Matcher::page(page), Fault::ReplaceBody(Bytes::copy_from_slice(body.as_bytes()))))

@@ -5,6 +5,7 @@
 mod contract;
 mod crash;
 mod faults;
+mod packed;
 mod support;
 
 use std::io::{self, Write};

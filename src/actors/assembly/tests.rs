@@ -21,7 +21,7 @@ impl Rig {
     fn new(pages: &[&str]) -> Self {
         let budget = ByteBudget::new(64 << 20);
         Self {
-            assembly: Assembly::new(RepeatedPages::Fail, None, 2, 8, PageNumber::FIRST, AssemblyMemo::default()),
+            assembly: Assembly::new(RepeatedPages::Fail, true, None, 2, 8, PageNumber::FIRST, AssemblyMemo::default()),
             share: Share::take(&budget).now_or_never().expect("there is room"),
             budget,
             pages: pages.iter().map(|page| (*page).to_owned()).collect(),

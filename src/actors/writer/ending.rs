@@ -15,7 +15,7 @@ use crate::sink::{Publication, Sealed, SinkError};
 use crate::state::StoreError;
 use crate::state::agenda::Destination;
 
-/// How long a sink on a thread of its own may take to let go. Its reader may have stopped reading.
+/// How long a sink whose reader may have stopped reading may take to let go.
 const SINK_PATIENCE: Duration = Duration::from_secs(2);
 
 impl WriterActor {
@@ -33,11 +33,11 @@ impl WriterActor {
     }
 
     fn deliver(&mut self, columns: Vec<String>, whole: Whole, ctx: &mut Context<Self>) {
-        let Whole { written, parts, sealed } = whole;
+        let Whole { written, tally, parts, sealed } = whole;
         self.written = written;
         let sealed = sealed.unwrap_or_else(|| Sealed { bytes: written.n_bytes, sha256: String::new() });
         let account = &self.parts.account;
-        let manifest = match reconcile(&self.parts.context, account, &parts, columns, written, sealed) {
+        let manifest = match reconcile(&self.parts.context, account, &parts, columns, (written, tally), sealed) {
             Ok(manifest) => Arc::new(manifest),
             Err(failure) => return self.fail(failure, ctx),
         };
@@ -150,7 +150,7 @@ impl WriterActor {
     /// As [`let_go`](Self::let_go), but a sink that is stuck is not waited for longer than anyone would.
     fn released(&self, save: bool) -> impl Future<Output = ()> + use<> {
         let gone = self.let_go(save);
-        let patience = self.parts.has_own_lane.then_some(SINK_PATIENCE);
+        let patience = self.parts.may_get_stuck.then_some(SINK_PATIENCE);
         async move {
             match patience {
                 Some(patience) => drop(tokio::time::timeout(patience, gone).await),

@@ -1,28 +1,34 @@
 //! Puts the pieces of a broken record together again.
 //!
 //! Only the fields that meet at a break change: they become one field, quoted, with the line endings between them
-//! inside. Every other byte stays as it came. A break beside a quoted field is left alone, since nobody can know
-//! whether the quotes were meant for both sides.
+//! inside. Every other byte stays as it came. Where anything hints at another way to read the pieces, a quote beside
+//! a break or out of place, or text that is no text, they are left alone.
 
 use std::ops::Range;
 
-use super::text::is_newline;
+use super::{Reason, text::is_newline};
 use crate::csv::grammar::{Event, State};
 
-/// The record that `pieces` of `before` make; nothing if a quoted field stands beside a break.
-pub(super) fn join(before: &[u8], pieces: &[Range<usize>]) -> Option<Vec<u8>> {
+/// The record that `pieces` of `before` make.
+///
+/// # Errors
+/// Why they may have to be read in another way.
+pub(super) fn join(before: &[u8], pieces: &[Range<usize>]) -> Result<Vec<u8>, Reason> {
+    if memchr::memchr(0, before).is_some() {
+        return Err(Reason::Nul);
+    }
     let mut after = Vec::with_capacity(before.len() + 2 * pieces.len());
     let mut field: Vec<u8> = Vec::new();
     let mut is_broken = false;
     let mut last_end = None;
     for piece in pieces {
         let bytes = &before[piece.clone()];
-        let (first, last) = outer_fields(bytes);
+        let (first, last) = outer_fields(bytes)?;
         match last_end {
             None => after.extend_from_slice(&bytes[..last]),
             Some(end) => {
                 if is_quoted(&field) || is_quoted(bytes) {
-                    return None;
+                    return Err(Reason::BesideQuotes);
                 }
                 field.extend_from_slice(&before[end..piece.start]);
                 field.extend_from_slice(&bytes[..first]);
@@ -45,7 +51,7 @@ pub(super) fn join(before: &[u8], pieces: &[Range<usize>]) -> Option<Vec<u8>> {
     } else {
         after.extend_from_slice(&field);
     }
-    Some(after)
+    Ok(after)
 }
 
 /// The lines on which raw newlines break the pieces of `before`, of which the first stands on `line`.
@@ -73,17 +79,20 @@ pub(super) fn line_feeds(bytes: &[u8]) -> u64 {
 }
 
 /// Where the first field of a piece ends, and where its last one begins.
-fn outer_fields(piece: &[u8]) -> (usize, usize) {
+fn outer_fields(piece: &[u8]) -> Result<(usize, usize), Reason> {
     let (mut first, mut last, mut state) = (piece.len(), 0, State::RecordStart);
     for (i, &byte) in piece.iter().enumerate() {
         let (after, event) = state.step(byte);
         state = after;
+        if event == Event::StrayQuote {
+            return Err(Reason::StrayQuote);
+        }
         if event == Event::FieldEnd {
             first = first.min(i);
             last = i + 1;
         }
     }
-    (first, last)
+    Ok((first, last))
 }
 
 fn is_quoted(field: &[u8]) -> bool {

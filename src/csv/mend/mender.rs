@@ -153,18 +153,21 @@ impl Mender {
         if pieces.iter().any(|p| matches!(p.kind, Kind::Damaged(_))) {
             return self.set_aside(pieces, Self::ragged, to);
         }
-        // What looks like a beginning may be that of a record cut short; and where the shape of beginnings is known,
-        // no break can be in one.
-        let is_shaped = self.rules.key_shape.is_some();
-        let is_doubtful = is_shaped && (first.part.front == 0 || pieces[1..].iter().any(|p| p.part.may_start));
+        // What looks like a beginning may be that of a record cut short, and where the shape of beginnings is known, no
+        // break can be in one. Where it is not known, a line beside a whole record may be anything: a title, a footer.
+        let is_doubtful = match self.rules.key_shape {
+            Some(_) => !first.fits || first.part.front == 0 || pieces[1..].iter().any(|p| p.part.may_start),
+            None => pieces.iter().any(Piece::is_good),
+        };
         if is_doubtful || first.kind == Kind::Header {
             return self.set_aside(pieces, Self::ambiguous, to);
         }
         let before = self.reader.text.slice(first.start..last.end);
         let index = |offset: u64| (offset - first.start) as usize;
         let ranges: Vec<Range<usize>> = pieces.iter().map(|p| index(p.start)..index(p.end)).collect();
-        let Some(after) = join(before, &ranges) else {
-            return self.set_aside(pieces, |_| Reason::BesideQuotes, to);
+        let after = match join(before, &ranges) {
+            Ok(after) => after,
+            Err(reason) => return self.set_aside(pieces, |_| reason, to),
         };
         if after.len() as u64 > self.rules.record_bytes {
             let limit = self.rules.record_bytes;

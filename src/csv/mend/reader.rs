@@ -38,11 +38,13 @@ pub(super) struct Piece {
     pub(super) next: u64,
     pub(super) kind: Kind,
     pub(super) part: Part,
+    /// Whether its first field is that of a good record.
+    pub(super) fits: bool,
 }
 
 impl Piece {
     pub(super) fn damaged(start: u64, end: u64, next: u64, part: Part, reason: Reason) -> Self {
-        Self { start, end, next, kind: Kind::Damaged(reason), part }
+        Self { start, end, next, kind: Kind::Damaged(reason), part, fits: false }
     }
 
     pub(super) fn is_good(&self) -> bool {
@@ -86,7 +88,7 @@ impl Scope {
         Self { full: n_columns.saturating_sub(1), record_bytes, shape, census: None, header }
     }
 
-    /// Whether a record may begin as the one at `start` does. Good ones are counted.
+    /// Whether the record of so many fields that begins at `start` is a good one; it is counted then.
     #[inline]
     pub(super) fn accepts(&mut self, text: &Text, start: u64, end: u64) -> bool {
         if self.header == Header::None && self.shape.is_none() && self.census.is_none() {
@@ -95,11 +97,20 @@ impl Scope {
         if self.is_header(start) {
             return true;
         }
-        let record = text.slice(start..end);
-        if let Some(census) = &mut self.census {
-            census.count(record);
+        let fits = self.shape.is_none_or(|shape| shape.fits_record(text.slice(start..end)));
+        if fits {
+            self.count(text, start, end);
         }
-        self.shape.is_none_or(|shape| shape.fits_record(record))
+        fits
+    }
+
+    /// Counts a good record, unless it is the header.
+    fn count(&mut self, text: &Text, start: u64, end: u64) {
+        if self.header != Header::At(start)
+            && let Some(census) = &mut self.census
+        {
+            census.count(text.slice(start..end));
+        }
     }
 
     /// Whether the record that begins at `start` is the header. The first one asked about may be.
@@ -220,7 +231,7 @@ impl Reader {
                 }
                 Step::Behind(reading, looked) => {
                     // No record has so many blank lines in it, so what follows need not be waited for.
-                    let wall = reading.pos.saturating_add(self.scope.record_bytes).saturating_add(1);
+                    let wall = reading.pos.saturating_add(self.scope.record_bytes).saturating_add(2);
                     *looked = self.text.skip_newlines(*looked).min(wall);
                     if *looked == self.text.end() && *looked < wall && !is_last {
                         return None;
@@ -231,17 +242,15 @@ impl Reader {
                             self.step = Step::Before(next);
                             return Some(Found::Piece(piece));
                         }
-                        Err(stretch) => self.step = Step::Lost(stretch),
+                        Err(stretch) => self.step = Step::Lost(*stretch),
                     }
                 }
                 Step::Lost(stretch) => match stretch.advance(&self.text, &mut self.scope, self.dead, is_last) {
                     Progress::More => return None,
                     Progress::Cut(piece) => return Some(found(piece)),
-                    Progress::Over(piece, next) => {
-                        self.step = Step::Before(next);
-                        if let Some(piece) = piece {
-                            return Some(found(piece));
-                        }
+                    Progress::Over(piece) => {
+                        self.step = Step::Before(piece.next);
+                        return Some(found(piece));
                     }
                 },
             }
@@ -263,36 +272,40 @@ impl Reader {
     }
 
     /// What a closed record is; or the stretch that it begins.
-    fn classify(&mut self, reading: &Reading, next: u64) -> Result<Piece, Stretch> {
+    fn classify(&mut self, reading: &Reading, next: u64) -> Result<Piece, Box<Stretch>> {
         let (full, n_commas) = (self.scope.full, reading.n_commas);
         let (start, end) = (reading.start, reading.pos);
         let is_across = reading.n_across > 0;
         let is_header = self.scope.is_header(start);
         let is_sound = !reading.misquoted && !reading.entangled && !reading.lost;
-        let may_start = if is_sound && n_commas == full {
-            self.scope.accepts(&self.text, start, end)
-        } else {
-            self.scope.shape.is_none_or(|shape| shape.fits_record(self.text.slice(start..end))) || is_header
-        };
+        let bytes = self.text.slice(start..end);
+        let shape = self.scope.shape;
+        let fits = is_header || shape.is_none_or(|shape| shape.fits_record(bytes));
+        let may_start = fits || shape.is_none_or(|shape| shape.may_begin(bytes));
         let part = Part { front: n_commas, back: n_commas, damaged: false, may_start };
-        let piece = |kind, part| Piece { start, end, next, kind, part };
-        if is_sound && n_commas == full && may_start {
+        let piece = |kind, part| Piece { start, end, next, kind, part, fits };
+        if is_sound && n_commas == full && fits {
+            self.scope.count(&self.text, start, end);
             return Ok(piece(if is_header { Kind::Header } else { Kind::Good }, part));
         }
         if !is_across {
+            let ragged = Reason::Ragged { n_fields: n_commas + 1, expected: full + 1 };
             let damaged = Part { damaged: true, may_start: may_start || n_commas > 0, ..part };
             return Ok(if reading.misquoted {
                 piece(Kind::Damaged(Reason::Misquoted), damaged)
             } else if n_commas > full {
-                let reason = Reason::Ragged { n_fields: n_commas + 1, expected: full + 1 };
-                piece(Kind::Damaged(reason), damaged)
+                piece(Kind::Damaged(ragged), damaged)
+            } else if n_commas == 0 && full > 0 && may_start && shape.is_some() {
+                // No first column of a known shape has a line ending in it, so this is no beginning of what follows:
+                // a record cut short, or part of what stands before it.
+                piece(Kind::Damaged(ragged), Part { back: full, ..damaged })
             } else {
                 piece(Kind::Fragment, part)
             });
         }
         let reason = self.reason_across(reading);
         if self.scope.is_telling() {
-            return Err(Stretch::of(reading, reason, Some((end, next))));
+            return Err(Box::new(Stretch::of(reading, reason, Some((end, next)))));
         }
         let part = Part { front: reading.first_line_commas(), back: full, damaged: true, may_start: true };
         Ok(Piece::damaged(start, end, next, part, reason))

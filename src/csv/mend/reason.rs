@@ -27,6 +27,10 @@ pub enum Reason {
     Neighbour,
     /// It is part of a record that was broken beside a quoted field.
     BesideQuotes,
+    /// It is part of a broken record that has a quote inside an unquoted field, as if one were missing elsewhere.
+    StrayQuote,
+    /// It is part of a broken record that has NUL bytes in it, so that it may be no text at all.
+    Nul,
     /// It has as many fields as the header, but its first one is unlike all others.
     KeyShape {
         /// What the others look like.
@@ -63,6 +67,8 @@ impl Reason {
             Self::Ambiguous { .. } => "ambiguous",
             Self::Neighbour => "neighbour",
             Self::BesideQuotes => "beside_quotes",
+            Self::StrayQuote => "stray_quote",
+            Self::Nul => "nul",
             Self::KeyShape { .. } => "key_shape",
             Self::Misquoted => "misquoted",
             Self::OpenQuote => "open_quote",
@@ -88,6 +94,10 @@ impl fmt::Display for Reason {
             ),
             Self::Neighbour => f.write_str("looks whole, but the incomplete line beside it may belong to it"),
             Self::BesideQuotes => f.write_str("part of a record broken by a raw newline beside a quoted field"),
+            Self::StrayQuote => {
+                f.write_str("part of a record broken by a raw newline that has a quote inside an unquoted field")
+            }
+            Self::Nul => f.write_str("part of a record broken by a raw newline that has NUL bytes in it"),
             Self::KeyShape { shape } => {
                 write!(f, "first field is not {shape} as in every other record")
             }

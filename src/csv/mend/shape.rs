@@ -38,6 +38,26 @@ impl KeyShape {
         }
     }
 
+    /// Whether the first field of a record or of a piece looks as if it had this shape, cut short or run together with
+    /// what follows. Where it does, a damaged record may begin.
+    pub(super) fn may_begin(self, record: &[u8]) -> bool {
+        let field = first_field(record);
+        let is_margin = |b: &u8| matches!(b, b'"' | b'\'' | b' ' | b'\t');
+        let field = &field[field.iter().take_while(|b| is_margin(b)).count()..];
+        let field = &field[..field.len() - field.iter().rev().take_while(|b| is_margin(b)).count()];
+        if field.is_empty() {
+            return false;
+        }
+        match self {
+            Self::Digits => field[0].is_ascii_digit(),
+            Self::Uuid => is_uuid_so_far(&field[..field.len().min(UUID_START)]),
+            Self::Timestamp => {
+                let telling = field.len().min(DATE.len());
+                is_like(&field[..telling], &DATE[..telling])
+            }
+        }
+    }
+
     /// Whether the first field of a record, or of a piece of one, has this shape.
     pub(super) fn fits_record(self, record: &[u8]) -> bool {
         self.fits(first_field(record))
@@ -53,6 +73,12 @@ impl fmt::Display for KeyShape {
         })
     }
 }
+
+/// So many bytes of a UUID are taken for the whole: eight digits and a hyphen.
+const UUID_START: usize = 9;
+
+/// A date, with a zero for each digit.
+const DATE: &[u8] = b"0000-00-00";
 
 /// Bytes that are looked at in one go.
 const STEP: usize = 128 * 1024;
@@ -145,11 +171,15 @@ fn first_field(record: &[u8]) -> &[u8] {
 }
 
 fn is_uuid(field: &[u8]) -> bool {
-    field.len() == 36
-        && field.iter().enumerate().all(|(i, b)| match i {
-            8 | 13 | 18 | 23 => *b == b'-',
-            _ => b.is_ascii_hexdigit(),
-        })
+    field.len() == 36 && is_uuid_so_far(field)
+}
+
+/// Whether a UUID may begin like this.
+fn is_uuid_so_far(field: &[u8]) -> bool {
+    field.iter().enumerate().all(|(i, b)| match i {
+        8 | 13 | 18 | 23 => *b == b'-',
+        _ => b.is_ascii_hexdigit(),
+    })
 }
 
 fn is_timestamp(field: &[u8]) -> bool {
@@ -232,6 +262,30 @@ mod tests {
             }
             for field in bad {
                 assert!(!shape.fits(field), "{:?}", String::from_utf8_lossy(field));
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_cut_short_or_run_together_with_its_neighbour_may_still_begin_a_record() {
+        for (shape, may, may_not) in [
+            (KeyShape::Digits, vec![&b"2;a;b"[..], b" 12", b"\"12", b"3 boxes"], vec![&b"call 3"[..], b"-1", b" "]),
+            (
+                KeyShape::Uuid,
+                vec![&b"3f2a55"[..], b"0f8fad5b-d9cb-469f-a165-70867728950e;x", b"dead"],
+                vec![&b"added a note"[..], b"deadbeefs", b"gone"],
+            ),
+            (
+                KeyShape::Timestamp,
+                vec![&b"20"[..], b"2026-01-31", b"2026-01-31|x", b"\t2026-0"],
+                vec![&b"20 boxes"[..], b"at 9", b"31.12.2026"],
+            ),
+        ] {
+            for text in may {
+                assert!(shape.may_begin(text), "{shape:?} {:?}", String::from_utf8_lossy(text));
+            }
+            for text in may_not {
+                assert!(!shape.may_begin(text), "{shape:?} {:?}", String::from_utf8_lossy(text));
             }
         }
     }

@@ -38,8 +38,8 @@ pub(super) enum Progress {
     More,
     /// This much is lost, and the stretch goes on behind it.
     Cut(Piece),
-    /// This much is lost, if it is anything but blank lines, and records go on behind it.
-    Over(Option<Piece>, u64),
+    /// This much is lost, and records go on behind it.
+    Over(Piece),
 }
 
 impl Stretch {
@@ -60,11 +60,11 @@ impl Stretch {
             match self.step {
                 Step::InLine(pos) => {
                     let cut = self.longest(scope);
-                    let upto = text.end().min(cut);
+                    let upto = text.end().min(cut.saturating_add(1));
                     let found = text.slice(pos..upto).iter().position(|b| is_newline(*b));
                     let Some(at) = found.map(|n| pos + n as u64) else {
-                        if upto == cut {
-                            return Progress::Cut(self.cut_at(cut, scope, Step::InLine(cut)));
+                        if upto > cut {
+                            return Progress::Cut(self.cut_at(cut, scope));
                         }
                         self.step = Step::InLine(upto);
                         return if is_last { self.over(text, upto, scope) } else { Progress::More };
@@ -75,7 +75,8 @@ impl Stretch {
                     self.step = Step::BetweenLines(at);
                 }
                 Step::BetweenLines(pos) => {
-                    let cut = self.longest(scope);
+                    // Behind the line ending, even if that has two bytes.
+                    let cut = self.longest(scope).saturating_add(2);
                     let at = text.skip_newlines(pos).min(cut);
                     self.step = Step::BetweenLines(at);
                     if at == cut {
@@ -115,7 +116,7 @@ impl Stretch {
 
     fn over(&self, text: &Text, next: u64, scope: &Scope) -> Progress {
         let end = text.trim_newlines(self.start..next);
-        Progress::Over((end > self.start).then(|| self.piece(end, next, scope)), next)
+        Progress::Over(self.piece(end, next, scope))
     }
 
     fn cut_lines(&mut self, text: &Text, next: u64, scope: &Scope, step: Step) -> Piece {
@@ -125,9 +126,9 @@ impl Stretch {
         piece
     }
 
-    fn cut_at(&mut self, at: u64, scope: &Scope, step: Step) -> Piece {
+    fn cut_at(&mut self, at: u64, scope: &Scope) -> Piece {
         let piece = self.piece(at, at, scope);
-        self.go_on(at, scope, step);
+        self.go_on(at, scope, Step::InLine(at));
         piece
     }
 
