@@ -38,9 +38,9 @@ struct Line {
 const SETTINGS: [Setting; 3] = [Setting::Strict, Setting::Reject, Setting::Join];
 
 /// Scores the files of a kind, and tells of each that breaks a promise.
-fn run(kind: Kind, broken: &mut Vec<String>) -> Line {
+fn run(kind: Kind, n_files: usize, broken: &mut Vec<String>) -> Line {
     let mut tallies: [Tally; 3] = Default::default();
-    for i in 0..N_FILES {
+    for i in 0..n_files {
         let (case, mut dice) = kind.file(i);
         for (setting, tally) in SETTINGS.into_iter().zip(&mut tallies) {
             let delivery = deliver(&case.bytes, setting, &mut dice);
@@ -68,7 +68,7 @@ fn broken_promise(
     }
     match score.verdict {
         Verdict::False if !(kind.unknowable && setting == Setting::Join) => return Some("delivered falsely"),
-        Verdict::Pieces if !is_told => return Some("a piece of a record delivered in silence"),
+        Verdict::Pieces if !is_told && !kind.unknowable => return Some("a piece of a record delivered in silence"),
         _ => {}
     }
     if score.n_neighbours > 0 && setting != Setting::Join && !kind.strikes_header {
@@ -114,9 +114,19 @@ fn documented() -> String {
 #[test]
 fn c5_no_damage_passes_in_silence_and_the_document_shows_the_score() {
     let mut broken = Vec::new();
-    let lines: Vec<Line> = all().into_iter().map(|kind| run(kind, &mut broken)).collect();
+    let lines: Vec<Line> = all().into_iter().map(|kind| run(kind, N_FILES, &mut broken)).collect();
     let table = table(&lines);
     println!("{table}");
     assert!(broken.is_empty(), "{} files break a promise:\n{}", broken.len(), broken.join("\n\n"));
     assert!(documented() == table, "docs/CSV.md shows another table than the one printed above");
+}
+
+#[test]
+#[ignore = "takes some minutes"]
+fn c5_the_same_promises_hold_for_many_more_files() {
+    let mut broken = Vec::new();
+    for kind in all() {
+        run(kind, 12 * N_FILES, &mut broken);
+    }
+    assert!(broken.is_empty(), "{} files break a promise:\n{}", broken.len(), broken.join("\n\n"));
 }

@@ -34,8 +34,7 @@ fn assert_tells_what_came_before(page: &[u8], record_bytes: u64) {
     });
     let before = starts
         .map(|at| lenient_cut(&[&page[..at]], record_bytes))
-        .filter(|before| before.broken.is_none() && before.n_records == record - 1 && before.ends_with_newline)
-        .last()
+        .rfind(|before| before.broken.is_none() && before.n_records == record - 1 && before.ends_with_newline)
         .expect("the record begins behind the one before it");
     let expected = Framed {
         n_bytes: facts.n_bytes,
