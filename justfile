@@ -8,6 +8,10 @@ check:
 test:
     cargo test
 
+# Fuzz targets: seconds for each, then which ones (none named: all).
+fuzz *args:
+    scripts/fuzz.sh {{args}}
+
 # Extracts the sample reports from the embedded tenants.
 run *args:
     cargo run --release -- run {{args}}

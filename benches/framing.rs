@@ -1,7 +1,9 @@
 //! What framing costs beside other ways to read the same bytes.
 //!
-//! `counting quotes with memchr` finds no fields and `csv-core` keeps nothing: both do less than the framer, which
-//! also hashes each page.
+//! `counting quotes with memchr` finds no fields, `csv-core` keeps nothing and `simd-csv` only finds where fields end:
+//! all do less than the framer, which also hashes each page. `digest alone` is the hash by itself.
+//!
+//! Run it with `cargo bench --bench framing`. Where others share the machine, compare figures of one run only.
 
 use cxtract::csv::{Framer, FramingLimits};
 use divan::counter::BytesCount;
@@ -102,5 +104,30 @@ fn csv_core(bencher: Bencher<'_, '_>, kind: Kind) {
                 _ => {}
             }
         }
+    });
+}
+
+#[divan::bench(args = KINDS)]
+fn simd_csv_fields(bencher: Bencher<'_, '_>, kind: Kind) {
+    let page = page(kind);
+    bencher.counter(BytesCount::of_slice(&page)).bench_local(|| {
+        let mut builder = simd_csv::ZeroCopyReaderBuilder::with_capacity(CHUNK_BYTES);
+        let mut reader = builder.has_headers(false).flexible(true).from_reader(black_box(page.as_slice()));
+        let mut n_records = 0u64;
+        while let Ok(Some(record)) = reader.read_byte_record() {
+            black_box(&record);
+            n_records += 1;
+        }
+        n_records
+    });
+}
+
+#[divan::bench(args = KINDS)]
+fn simd_csv_records(bencher: Bencher<'_, '_>, kind: Kind) {
+    let page = page(kind);
+    bencher.counter(BytesCount::of_slice(&page)).bench_local(|| {
+        let mut builder = simd_csv::SplitterBuilder::with_capacity(CHUNK_BYTES);
+        let mut splitter = builder.has_headers(false).from_reader(black_box(page.as_slice()));
+        splitter.count_records().expect("memory gives every read")
     });
 }

@@ -9,10 +9,14 @@ step() {
 }
 
 step cargo fmt --all -- --check
+step cargo fmt --manifest-path fuzz/Cargo.toml -- --check
+# Every library of the fuzz targets in the version that the program is built with.
+cp Cargo.lock fuzz/Cargo.lock
 step cargo clippy --all-targets -- -D warnings
-# Lean builds: a test, example or benchmark that needs a feature names it in Cargo.toml.
-step cargo clippy --lib --no-default-features -- -D warnings
-step cargo check --all-targets --no-default-features
+# Lean builds: a test, example or benchmark that needs a feature names it in Cargo.toml. That the library does without
+# those of its tests' dependencies shows where it is a dependency itself, of the fuzz targets.
+step cargo clippy --all-targets --no-default-features -- -D warnings
+step cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target --no-default-features --all-targets -- -D warnings
 step cargo check --all-targets --no-default-features --features cli
 step cargo clippy --all-targets --features failpoints -- -D warnings
 step cargo test
@@ -31,6 +35,8 @@ done
 # The examples and the README's first command must run as they stand.
 step cargo run --example embed -- --demo
 step cargo run --release -- run
+# Nothing else needs the cores meanwhile: a minute for each target, two at a time on two of them.
+step scripts/fuzz.sh 60
 if command -v cargo-deny >/dev/null; then
     step cargo deny check
 else

@@ -13,6 +13,7 @@ mod limits;
 mod logging;
 mod plan;
 mod progress;
+mod repair;
 mod run;
 mod screen;
 mod select;
@@ -20,6 +21,8 @@ mod setup;
 mod signals;
 mod status;
 mod table;
+mod verify;
+mod verify_watch;
 mod watcher;
 mod windows;
 mod words;
@@ -45,6 +48,9 @@ pub(crate) fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     let mode = match &command {
         Command::Run(run) if !run.dry_run => progress::decide(run.progress, std::io::stderr().is_terminal()),
+        Command::Verify(_) | Command::Repair(_) => {
+            progress::decide(ProgressMode::Auto, std::io::stderr().is_terminal())
+        }
         _ => ProgressMode::None,
     };
     let screen = if mode == ProgressMode::Bar { Screen::with_bars() } else { Screen::plain() };
@@ -56,6 +62,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => run::run(file, args, mode, &screen),
         Command::Check => check::check(file, &screen),
         Command::Status { json } => status(file, *json, &screen),
+        Command::Verify(args) => verify::run(args, &screen),
+        Command::Repair(args) => repair::run(args, &screen),
         Command::Forget { report, window } => forget(file, report, window.as_deref(), &screen),
         Command::Init { file } => match init::write(file) {
             Ok(done) => {

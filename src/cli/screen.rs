@@ -42,6 +42,11 @@ impl Screen {
         self.write(text.as_bytes());
     }
 
+    /// Whether bars are drawn.
+    pub(crate) fn has_bars(&self) -> bool {
+        self.bars.is_some()
+    }
+
     /// Adds a bar below the others.
     pub(crate) fn add_bar(&self, bar: ProgressBar) -> ProgressBar {
         match &self.bars {

@@ -1,8 +1,10 @@
-//! The disks, real and simulated, the scratch files on them, and the unpacking of compressed files.
+//! The disks, real and simulated, the scratch files on them, the unpacking of compressed files, and what files that lie
+//! there are worth.
 //!
 //! Everything here is synchronous and belongs on a thread of its own, or inline in simulation; nothing here
-//! knows what the bytes mean or which report they belong to.
+//! knows which report the bytes belong to.
 
+pub mod inspect;
 mod real;
 mod scratch;
 mod sim;

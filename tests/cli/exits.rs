@@ -37,7 +37,7 @@ fn misuse_is_told_on_stderr_and_exits_2() {
         (&["run", "--to", "2024-01-31", "--until", "2024-02-01"], "--until"),
         (&["run", "--each", "1d"], "{from} or {to}"),
         (&["run", "--from", "2024-02-01"], "before it begins"),
-        (&["verify"], "unrecognized"),
+        (&["verify"], "FILE"),
     ];
     for (arguments, told) in cases {
         let run = place.run(arguments);

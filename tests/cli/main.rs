@@ -5,10 +5,12 @@
 mod exits;
 mod faults;
 mod init;
+mod repair;
 mod resume;
 mod running;
 mod signals;
 mod store;
 mod streams;
 mod support;
+mod verify;
 mod windows;

@@ -137,20 +137,20 @@ fn h2_every_form_of_a_wait_holds_all_of_one_tenant_and_none_of_another() {
     }
 }
 
-/// A report whose second part is polled when a page of the first one ends it, and one that polls and does nothing else,
-/// begun so much later: what the tenant was asked.
-fn one_fails_while_another_polls(later: Duration) -> Ledger {
-    let pause = Matcher::kind(CallKind::Status).of_template("fails").matches(2..3);
+/// A report that fails while its second part is polled, and one that polls and does nothing else, begun so much later:
+/// what the tenant was asked. `fails` has the first part's page or query fail.
+fn one_fails_while_another_polls(
+    later: Duration,
+    fails: impl FnOnce(MockTenantBuilder) -> MockTenantBuilder,
+) -> Ledger {
     let mock = MockTenant::builder()
         .requests_per_second(20.0)
         .latency(Duration::from_millis(400))
         .report("fails", MockReport::with_rows(500))
         .fate(1, Fate::NeverReady)
-        .fate(2, Fate::NeverReady)
-        .fault(FaultRule::new(Matcher::page(14).of_template("fails"), Fault::status(403)))
-        .fault(FaultRule::new(pause, Fault::told_to_wait(429, 20)));
+        .fate(2, Fate::NeverReady);
     let mut world = World::new(5);
-    world.tenants.insert("acme".to_owned(), mock);
+    world.tenants.insert("acme".to_owned(), fails(mock));
     let poll = "poll: {initial_delay: 2s, max_delay: 2s, jitter: 0, max_wait: 20s}";
     world.add_tenant_lines(
         "acme",
@@ -165,14 +165,43 @@ fn one_fails_while_another_polls(later: Duration) -> Ledger {
     world.run().expect("both end").ledger("acme")
 }
 
+/// The nth poll of the report that fails is told to wait.
+fn told_to_wait(nth: u64) -> FaultRule {
+    FaultRule::new(
+        Matcher::kind(CallKind::Status).of_template("fails").matches(nth..nth + 1),
+        Fault::told_to_wait(429, 20),
+    )
+}
+
+fn no_call_inside(ledger: &Ledger, failed: Duration, told: Duration) {
+    assert!(failed < told, "the report was to be over when the pause is told, at {failed:?} and {told:?}");
+    let inside = told + GRACE..told + Duration::from_secs(20);
+    assert_eq!(within(ledger, &inside).next(), None, "told at {told:?}");
+}
+
 #[test]
 fn x5_a_pause_told_to_a_poll_of_a_report_that_has_just_failed_holds_for_the_others() {
     for nth in 0..5 {
-        let ledger = one_fails_while_another_polls(Duration::from_millis(1800 + 200 * nth));
+        let ledger = one_fails_while_another_polls(Duration::from_millis(1800 + 200 * nth), |mock| {
+            let page = FaultRule::new(Matcher::page(14).of_template("fails"), Fault::status(403));
+            mock.fault(page).fault(told_to_wait(2))
+        });
         let answered = |status: u16| ledger.iter().find(|call| call.status == status)?.ended;
-        let (failed, told) = (answered(403).expect("it fails"), answered(429).expect("it is told"));
-        assert!(failed < told, "the report was to be over when the pause is told");
-        let inside = told + GRACE..told + Duration::from_secs(20);
-        assert_eq!(within(&ledger, &inside).next(), None, "told at {told:?}");
+        no_call_inside(&ledger, answered(403).expect("it fails"), answered(429).expect("it is told"));
+    }
+}
+
+#[test]
+fn x5_a_pause_told_to_a_poll_that_is_out_when_another_part_has_failed_holds_for_the_others() {
+    for nth in 0..5 {
+        let ledger = one_fails_while_another_polls(Duration::from_millis(600 + 200 * nth), |mock| {
+            // The first part's poll comes back while the second one's is out.
+            let slow = Matcher::kind(CallKind::Status).of_template("fails").first(1);
+            let slow = FaultRule::new(slow, Fault::Delay(Duration::from_millis(100)));
+            mock.fate(0, Fate::Fails("out of memory".to_owned())).fault(slow).fault(told_to_wait(1))
+        });
+        let told = ledger.iter().find(|call| call.status == 429).expect("it is told");
+        let fatal = ledger.iter().find(|call| call.kind == CallKind::Status).expect("the first part is polled");
+        no_call_inside(&ledger, fatal.ended.expect("it was answered"), told.ended.expect("it was answered"));
     }
 }

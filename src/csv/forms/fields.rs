@@ -132,6 +132,7 @@ impl Fields {
     }
 
     /// Passes over bytes that no rule speaks of, none of them a quote.
+    #[inline]
     fn pass_run(&mut self, run: &[u8]) {
         let Some(last) = run.last() else { return };
         self.is_fresh = false;
@@ -146,6 +147,7 @@ impl Fields {
     }
 
     /// Reads a byte, and says what becomes of it.
+    #[inline]
     fn react(&mut self, byte: u8) -> Fate {
         let before = self.state;
         let (after, event) = before.step(byte);

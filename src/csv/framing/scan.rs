@@ -2,7 +2,11 @@
 //!
 //! Both ways in leave the same counts behind; which one a block takes is a matter of speed alone.
 
-use super::super::blocks::{BLOCK, Shape, below};
+use std::hint::select_unpredictable;
+
+use fearless_simd::{Level, Simd};
+
+use super::super::blocks::{BLOCK, Carry, Shape, below};
 use super::super::facts::{Framed, FramingFault, RaggedRecord};
 use super::super::grammar::{Event, State};
 use super::first::FirstCopy;
@@ -22,9 +26,12 @@ pub(super) struct PageBytes {
 #[derive(Debug)]
 pub(super) struct Scan {
     record_limit: u64,
+    /// The same, but 0 where a record within one block may pass it, so that no block is counted fast.
+    fast_limit: u64,
     /// Whether a record without an end is a finding rather than a failure, and what was found.
     is_lenient: bool,
     broken: Option<FramingFault>,
+    level: Level,
     state: State,
     after_cr: bool,
     /// Bytes read, a byte order mark not counted.
@@ -42,6 +49,8 @@ pub(super) struct Scan {
     /// Fields of the second record, and whether every later one had as many.
     rest_fields: u64,
     rest_alike: bool,
+    /// Commas of a record that changes nothing but the number of records; more than any has while that is not known.
+    usual_commas: u64,
     uneven: Option<RaggedRecord>,
     n_uneven: u64,
     /// Where the latest quoted line ending stands; 0, where none can stand, before there was one.
@@ -57,8 +66,10 @@ impl Scan {
     pub(super) fn new(record_limit: u64, is_lenient: bool) -> Self {
         Self {
             record_limit,
+            fast_limit: if record_limit < BLOCK as u64 { 0 } else { record_limit },
             is_lenient,
             broken: None,
+            level: Level::new(),
             state: State::RecordStart,
             after_cr: false,
             offset: 0,
@@ -72,6 +83,7 @@ impl Scan {
             first_fields: 0,
             rest_fields: 0,
             rest_alike: true,
+            usual_commas: u64::MAX,
             uneven: None,
             n_uneven: 0,
             quoted_end: 0,
@@ -81,17 +93,41 @@ impl Scan {
         }
     }
 
-    /// Reads whole blocks.
+    /// Reads whole blocks, with the widest instructions that this processor has.
     pub(super) fn blocks(&mut self, blocks: &[[u8; BLOCK]]) -> Result<(), FramingFault> {
+        let level = self.level;
         let mut rest = blocks;
-        while self.broken.is_none()
-            && let [block, after @ ..] = rest
-        {
-            rest = after;
-            self.block(block).or_else(|fault| self.give_up(fault))?;
+        while self.broken.is_none() && !rest.is_empty() {
+            if self.first.is_done() {
+                rest = fearless_simd::dispatch!(level, simd => self.fast_blocks(simd, rest));
+            }
+            if let [block, after @ ..] = rest {
+                self.slow_block(block)?;
+                rest = after;
+            }
         }
         self.pass_over(rest.as_flattened());
         Ok(())
+    }
+
+    /// Counts blocks up to the first one that only the grammar can read; that one and those behind it are left over.
+    // All that it takes is compiled into this function, once for each kind of processor.
+    #[inline(always)]
+    fn fast_blocks<'a, S: Simd>(&mut self, simd: S, blocks: &'a [[u8; BLOCK]]) -> &'a [[u8; BLOCK]] {
+        let mut carry = Carry::new(self.state, self.after_cr);
+        let mut rest = blocks;
+        while let [block, after @ ..] = rest {
+            let shape = Shape::by(simd, block, carry);
+            // Up to here the state is exact; only within this block would parity lead astray.
+            if shape.stray != 0 || self.offset + BLOCK as u64 - self.record_start > self.fast_limit {
+                break;
+            }
+            self.fast_block(&shape);
+            carry = shape.carry;
+            rest = after;
+        }
+        (self.state, self.after_cr) = (carry.state(), carry.after_cr());
+        rest
     }
 
     /// Reads some bytes one by one.
@@ -103,39 +139,55 @@ impl Scan {
         self.each_byte(bytes).or_else(|fault| self.give_up(fault))
     }
 
-    #[inline]
-    fn block(&mut self, block: &[u8; BLOCK]) -> Result<(), FramingFault> {
-        if !self.first.is_done() {
-            return self.each_byte(block);
-        }
-        let shape = Shape::of(block, self.state, self.after_cr);
-        // Up to here the state is exact; only within this block would parity lead astray.
-        if shape.stray != 0 {
-            return self.stray_block(block, shape.specials);
-        }
-        if shape.starts | shape.ends == 0 {
-            self.n_commas += u64::from(shape.commas.count_ones());
-        } else {
-            if let Err(fault) = self.records_of(&shape) {
-                // Only blank lines above the record at fault are ours to count.
-                let above = self.record_start.checked_sub(self.offset).map_or(0, |at| below(at as u32));
-                self.n_blank_lines += u64::from((shape.blanks & above).count_ones());
-                return Err(fault);
+    /// Counts a block in which quotes stand where they should and no record can be too long.
+    #[inline(always)]
+    fn fast_block(&mut self, shape: &Shape) {
+        // Commas up to an end, less those up to the end before it, are those of its record.
+        let mut ends = shape.ends;
+        let mut n_before = self.n_commas;
+        while ends != 0 {
+            let upto = ends ^ (ends - 1);
+            let n_upto = u64::from((shape.commas & upto).count_ones());
+            let n_commas = n_before.wrapping_add(n_upto);
+            if n_commas == self.usual_commas {
+                self.n_records += 1;
+            } else {
+                self.odd_record(n_commas, shape.starts & upto, shape.line_feeds);
             }
+            n_before = n_upto.wrapping_neg();
+            ends &= ends - 1;
+        }
+        self.n_commas = n_before.wrapping_add(u64::from(shape.commas.count_ones()));
+        if shape.starts != 0 {
+            (self.record_start, self.record_line) = self.last_start(shape.starts, shape.line_feeds);
         }
         if shape.blanks != 0 {
             self.n_blank_lines += u64::from(shape.blanks.count_ones());
         }
-        if shape.line_feeds != 0 {
-            self.n_line_feeds += u64::from(shape.line_feeds.count_ones());
-        }
-        if shape.quoted_ends != 0 {
-            self.quoted_end = self.offset + u64::from(63 - shape.quoted_ends.leading_zeros());
-        }
-        self.state = shape.state;
-        self.after_cr = shape.after_cr;
+        self.n_line_feeds += u64::from(shape.line_feeds.count_ones());
+        let last_quoted = self.offset + 63 - u64::from(shape.quoted_ends.leading_zeros().min(63));
+        self.quoted_end = select_unpredictable(shape.quoted_ends != 0, last_quoted, self.quoted_end);
         self.offset += BLOCK as u64;
-        self.check_open_record()
+    }
+
+    /// Where and on which line the last of `starts` stands, in the block at hand.
+    #[inline(always)]
+    fn last_start(&self, starts: u64, line_feeds: u64) -> (u64, u64) {
+        let at = 63 - starts.leading_zeros();
+        let n_above = u64::from((line_feeds & below(at)).count_ones());
+        (self.offset + u64::from(at), self.n_line_feeds + 1 + n_above)
+    }
+
+    /// Closes a record that has not the number of fields that all have had so far; `starts` are those up to its end.
+    // Takes no shape, so that shapes need not lie in memory.
+    #[cold]
+    #[inline(never)]
+    fn odd_record(&mut self, n_commas: u64, starts: u64, line_feeds: u64) {
+        if starts != 0 {
+            (self.record_start, self.record_line) = self.last_start(starts, line_feeds);
+        }
+        self.n_commas = n_commas;
+        self.count_record();
     }
 
     fn each_byte(&mut self, bytes: &[u8]) -> Result<(), FramingFault> {
@@ -171,8 +223,17 @@ impl Scan {
         }
     }
 
-    /// Reads a block by the grammar. An ordinary byte behind an ordinary byte changes nothing, so it is passed over.
-    fn stray_block(&mut self, block: &[u8; BLOCK], specials: u64) -> Result<(), FramingFault> {
+    /// Reads a block by the grammar. Behind the first record an ordinary byte that follows another changes nothing, so
+    /// it is passed over.
+    fn slow_block(&mut self, block: &[u8; BLOCK]) -> Result<(), FramingFault> {
+        if !self.first.is_done() {
+            return self.bytes(block);
+        }
+        self.telling_bytes(block).or_else(|fault| self.give_up(fault))
+    }
+
+    fn telling_bytes(&mut self, block: &[u8; BLOCK]) -> Result<(), FramingFault> {
+        let specials = Shape::of(block, self.state, self.after_cr).specials;
         let mut due = specials | specials << 1 | 1;
         while due != 0 {
             let i = due.trailing_zeros();
@@ -264,59 +325,15 @@ impl Scan {
         })
     }
 
-    /// Opens and closes the records that begin or end in a block.
-    #[inline]
-    fn records_of(&mut self, shape: &Shape) -> Result<(), FramingFault> {
-        let mut starts = shape.starts;
-        let mut ends = shape.ends;
-        let mut n_counted = 0;
-        if self.state == State::RecordStart {
-            self.open_next(&mut starts);
-        }
-        // Ends and starts alternate: behind each end the next start, if there is one, begins the next record.
-        while ends != 0 {
-            let at = ends.trailing_zeros();
-            ends &= ends - 1;
-            let n_commas = u64::from((shape.commas & below(at)).count_ones());
-            self.n_commas += n_commas - n_counted;
-            n_counted = n_commas;
-            let end = self.offset + u64::from(at);
-            if self.n_commas + 1 != self.first_fields || end - self.record_start > self.record_limit {
-                self.settle_line(shape);
-            }
-            self.close_record(end)?;
-            self.open_next(&mut starts);
-        }
-        self.n_commas += u64::from(shape.commas.count_ones()) - n_counted;
-        if shape.state != State::RecordStart {
-            self.settle_line(shape);
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn open_next(&mut self, starts: &mut u64) {
-        if *starts != 0 {
-            self.record_start = self.offset + u64::from(starts.trailing_zeros());
-            *starts &= *starts - 1;
-        }
-    }
-
-    /// Finds the line on which the open record begins, if it begins in this block. Most records close without anyone
-    /// asking for it.
-    #[inline]
-    fn settle_line(&mut self, shape: &Shape) {
-        if let Some(at) = self.record_start.checked_sub(self.offset) {
-            let n_above = (shape.line_feeds & below(at as u32)).count_ones();
-            self.record_line = self.n_line_feeds + u64::from(n_above) + 1;
-        }
-    }
-
-    #[inline]
     fn close_record(&mut self, end: u64) -> Result<(), FramingFault> {
         if end - self.record_start > self.record_limit {
             return Err(self.too_long());
         }
+        self.count_record();
+        Ok(())
+    }
+
+    fn count_record(&mut self) {
         let n_fields = self.n_commas + 1;
         self.n_commas = 0;
         self.n_records += 1;
@@ -324,6 +341,10 @@ impl Scan {
             1 => self.first_fields = n_fields,
             2 => self.rest_fields = n_fields,
             _ => self.rest_alike &= n_fields == self.rest_fields,
+        }
+        // Another record like the first changes no fact but the count, if the second one was like it too.
+        if self.n_records == 2 && n_fields == self.first_fields {
+            self.usual_commas = n_fields - 1;
         }
         if n_fields != self.first_fields {
             self.n_uneven += 1;
@@ -334,11 +355,10 @@ impl Scan {
                 expected: self.first_fields,
             });
         }
-        Ok(())
     }
 
     /// A record that does not end must not make us wait for its end.
-    #[inline]
+    #[inline(always)]
     fn check_open_record(&self) -> Result<(), FramingFault> {
         let too_long = self.state != State::RecordStart && self.offset - self.record_start > self.record_limit;
         if too_long { Err(self.too_long()) } else { Ok(()) }

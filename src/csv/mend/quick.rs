@@ -60,7 +60,7 @@ impl Quick {
             if let Some(odd) = self.block(&shape, text, scope) {
                 return Stop::Odd(odd);
             }
-            self.state = shape.state;
+            self.state = shape.carry.state();
             self.pos += BLOCK as u64;
             if let Some(open) = self.open.filter(|open| self.pos - open > scope.record_bytes) {
                 return Stop::Odd(open);

@@ -40,11 +40,13 @@ pub(super) struct Piece {
     pub(super) part: Part,
     /// Whether its first field is that of a good record.
     pub(super) fits: bool,
+    /// Whether the quick scan can read it.
+    pub(super) is_plain: bool,
 }
 
 impl Piece {
     pub(super) fn damaged(start: u64, end: u64, next: u64, part: Part, reason: Reason) -> Self {
-        Self { start, end, next, kind: Kind::Damaged(reason), part, fits: false }
+        Self { start, end, next, kind: Kind::Damaged(reason), part, fits: false, is_plain: false }
     }
 
     pub(super) fn is_good(&self) -> bool {
@@ -170,9 +172,10 @@ impl Reader {
         Self { text: Text::default(), scope, step, odd: None, dead: None, told: 0 }
     }
 
-    /// Goes back to `start`, the beginning of a good record, and on from there quickly, if that is of use.
-    pub(super) fn go_quickly(&mut self, start: u64) -> bool {
-        let is_of_use = self.odd.is_none_or(|odd| start > odd);
+    /// Goes back to the beginning of the last piece, and on from there quickly, if that is of use.
+    pub(super) fn go_quickly(&mut self, piece: &Piece) -> bool {
+        let start = piece.start;
+        let is_of_use = piece.is_good() && piece.is_plain && self.odd.is_none_or(|odd| start > odd);
         if is_of_use {
             self.step = Step::Quick(Quick::at(start));
             self.told = start;
@@ -283,22 +286,27 @@ impl Reader {
         let fits = is_header || shape.is_none_or(|shape| shape.fits_record(bytes));
         let may_start = fits || shape.is_none_or(|shape| shape.may_begin(bytes));
         let part = Part { front: n_commas, back: n_commas, damaged: false, may_start };
-        let piece = |kind, part| Piece { start, end, next, kind, part, fits };
+        let piece = |kind, part| Piece { start, end, next, kind, part, fits, is_plain: !reading.has_stray };
         if is_sound && n_commas == full && fits {
             self.scope.count(&self.text, start, end);
             return Ok(piece(if is_header { Kind::Header } else { Kind::Good }, part));
         }
         if !is_across {
             let ragged = Reason::Ragged { n_fields: n_commas + 1, expected: full + 1 };
-            let damaged = Part { damaged: true, may_start: may_start || n_commas > 0, ..part };
+            // A line that has the key in front and commas behind it is a record, whatever its quotes do to them; and where
+            // keys have a shape, nothing damaged is the beginning of a good record's first field.
+            let is_keyed = shape.is_some_and(|shape| shape.fits_literally(bytes));
+            let n_literal = if is_keyed { memchr::memchr_iter(b',', bytes).count() as u64 } else { 0 };
+            let damaged = Part {
+                front: n_commas.max(n_literal),
+                back: if shape.is_some() { full.max(n_commas) } else { n_commas },
+                damaged: true,
+                may_start: may_start || n_commas > 0,
+            };
             return Ok(if reading.misquoted {
                 piece(Kind::Damaged(Reason::Misquoted), damaged)
             } else if n_commas > full {
                 piece(Kind::Damaged(ragged), damaged)
-            } else if n_commas == 0 && full > 0 && may_start && shape.is_some() {
-                // No first column of a known shape has a line ending in it, so this is no beginning of what follows:
-                // a record cut short, or part of what stands before it.
-                piece(Kind::Damaged(ragged), Part { back: full, ..damaged })
             } else {
                 piece(Kind::Fragment, part)
             });

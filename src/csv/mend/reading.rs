@@ -55,6 +55,8 @@ pub(super) struct Reading {
     pub(super) n_commas: u64,
     /// Line endings inside quotes.
     pub(super) n_across: u64,
+    /// A quote stands out of place, or text behind one.
+    pub(super) has_stray: bool,
     /// Text stands behind a closing quote.
     pub(super) misquoted: bool,
     /// It can be read in two ways: with its lines in quotes, and with the quote that opens them as an ordinary byte.
@@ -76,6 +78,7 @@ impl Reading {
             pos: start,
             n_commas: 0,
             n_across: 0,
+            has_stray: false,
             misquoted: false,
             entangled: false,
             lost: false,
@@ -159,6 +162,7 @@ impl Reading {
 
     /// Notes a quote out of place, or text behind one.
     fn stray(&mut self, before: State, limits: Limits) {
+        self.has_stray = true;
         if before == State::QuoteInQuoted {
             self.misquoted = true;
         } else if self.n_across > 0 && self.literal == Some(limits.full) {

@@ -38,6 +38,13 @@ impl KeyShape {
         }
     }
 
+    /// Whether what stands before the first comma has this shape, if a quote around it does not count.
+    pub(super) fn fits_literally(self, record: &[u8]) -> bool {
+        let field = record.split(|b| *b == b',').next().unwrap_or_default();
+        let field = field.strip_prefix(b"\"").unwrap_or(field);
+        self.fits(field.strip_suffix(b"\"").unwrap_or(field))
+    }
+
     /// Whether the first field of a record or of a piece looks as if it had this shape, cut short or run together with
     /// what follows. Where it does, a damaged record may begin.
     pub(super) fn may_begin(self, record: &[u8]) -> bool {
@@ -125,7 +132,7 @@ impl ShapeFinder {
         while let Some(found) = self.reader.next(is_last) {
             match found {
                 Found::Run { upto, .. } => self.reader.text.drop_before(upto),
-                Found::Piece(piece) if piece.is_good() && self.reader.go_quickly(piece.start) => {}
+                Found::Piece(piece) if self.reader.go_quickly(&piece) => {}
                 Found::Piece(piece) => self.reader.text.drop_before(piece.next),
             }
         }

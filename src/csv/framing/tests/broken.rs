@@ -27,15 +27,17 @@ fn assert_tells_what_came_before(page: &[u8], record_bytes: u64) {
         return;
     }
     // The page cut off where the record begins, found by its line and its number.
-    let starts = (0..page.len()).filter(|&at| {
+    let mut starts = (0..page.len()).rev().filter(|&at| {
         let above = &page[..at];
         let n_above = 1 + above.iter().filter(|&&b| b == b'\n').count() as u64;
         n_above == line && matches!(above.last(), Some(b'\n' | b'\r'))
     });
     let before = starts
-        .map(|at| lenient_cut(&[&page[..at]], record_bytes))
-        .filter(|before| before.broken.is_none() && before.n_records == record - 1 && before.ends_with_newline)
-        .last()
+        .find_map(|at| {
+            let before = lenient_cut(&[&page[..at]], record_bytes);
+            let is_it = before.broken.is_none() && before.n_records == record - 1 && before.ends_with_newline;
+            is_it.then_some(before)
+        })
         .expect("the record begins behind the one before it");
     let expected = Framed {
         n_bytes: facts.n_bytes,

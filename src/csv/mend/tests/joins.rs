@@ -58,13 +58,15 @@ fn c2_the_last_column_is_joined_only_if_no_record_can_begin_so() {
 
 #[test]
 fn c2_a_line_that_begins_like_a_key_may_be_a_record_cut_short() {
-    sets_aside("1,a,b\n2;c;d\n3,e,f\n", digits(3), &["neighbour", "ragged"], "3,e,f\n");
-    sets_aside("1,a,b\n42\n3,e,f\n", digits(3), &["neighbour", "ragged"], "3,e,f\n");
-    sets_aside("1,a,b\n42", digits(3), &["neighbour", "ragged"], "");
+    sets_aside("1,a,b\n2;c;d\n3,e,f\n", digits(3), &["neighbour", "ambiguous", "neighbour"], "");
+    sets_aside("1,a,b\n42\n3,e,f\n", digits(3), &["neighbour", "ambiguous", "neighbour"], "");
+    sets_aside("1,a,b\n42", digits(3), &["neighbour", "ambiguous"], "");
     sets_aside("1,ab\n2,cd\n3,e,f\n", digits(3), &["ambiguous", "ambiguous"], "3,e,f\n");
+    // A break within the key: what looks whole behind it has half a key.
+    sets_aside("1,a,b\n48\n05,e,f\n6,g,h\n", digits(3), &["neighbour", "ambiguous", "neighbour"], "6,g,h\n");
     let uuid = MendRules { key_shape: Some(KeyShape::Uuid), ..rules(2) };
     let key = "0f8fad5b-d9cb-469f-a165-70867728950e";
-    sets_aside(&format!("{key},b\n3f2a55"), uuid, &["neighbour", "ragged"], "");
+    sets_aside(&format!("{key},b\n3f2a55"), uuid, &["neighbour", "ambiguous"], "");
     becomes(&format!("{key},b\nadded it"), uuid, &format!("{key},\"b\nadded it\""));
 }
 

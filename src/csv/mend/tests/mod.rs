@@ -1,5 +1,6 @@
 //! The mender: what becomes of each damage, and what holds for every text whatever is in it.
 
+mod damage;
 mod every_text;
 mod joins;
 mod quotes;
