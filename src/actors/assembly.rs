@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::actors::FetchedPage;
 use crate::actors::output::Cut;
-use crate::csv::{Framed, HeaderRule, HeaderVerdict};
+use crate::csv::{Framed, HeaderRule, HeaderVerdict, n_blank_lines_before};
 use crate::model::{Failure, FailureClass, FirstRecord, LinkHint, PageNumber};
 use crate::policy::ends::{Doubt, EndOfResults, PageAnswer, PagePrint, QueryCheck, RepeatedPages, Step};
 use crate::policy::window::SpeculationWindow;
@@ -322,6 +322,9 @@ impl Assembly {
         self.held.clear();
         let Some(page) = lone_header else { return Move::End };
         let Some(first) = &page.framed.first else { return Move::End };
+        if let Some(message) = bad_record(page.number, &page.framed, first.fields.len() as u64) {
+            return Move::Fail(Failure::new(FailureClass::Data, message));
+        }
         match self.header.judge(page.number, first) {
             HeaderVerdict::Header => {}
             // An earlier part of the report has brought it.
@@ -407,8 +410,8 @@ impl Assembly {
         if n_columns != Some(1) {
             return 0;
         }
-        let before = framed.first.iter().flat_map(|first| &first.raw).take_while(|b| matches!(b, b'\n' | b'\r'));
-        framed.n_blank_lines.saturating_sub(before.filter(|b| **b == b'\n').count() as u64)
+        let before = framed.first.as_ref().map_or(0, |first| n_blank_lines_before(&first.raw));
+        framed.n_blank_lines.saturating_sub(before)
     }
 
     /// Page 1's header while that page still waits to be written.

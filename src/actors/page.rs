@@ -199,6 +199,10 @@ async fn receive(
         }
     }
     let framed = framer.finish().map_err(|fault| broken_framing(number, &fault))?;
+    // Without its header nothing is known of the others.
+    if let Some(fault) = framed.broken.filter(|_| number == PageNumber::FIRST && framed.n_records == 1) {
+        return Err(broken_framing(number, &fault));
+    }
     Ok((framed, body))
 }
 

@@ -65,7 +65,7 @@ impl PartsRead {
     pub fn ending(&self, ended: EndedPart, now: &Standing) -> FinishedPart {
         let beginning = Standing::default();
         let then = self.start.as_ref().map_or(&beginning, |start| &start.standing);
-        let n_records = |standing: &Standing| standing.written.n_bytes - standing.n_header_bytes;
+        let n_records = |standing: &Standing| standing.written.n_bytes.saturating_sub(standing.n_header_bytes);
         FinishedPart {
             record: PartRecord {
                 query_id: ended.query,

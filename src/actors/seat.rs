@@ -79,6 +79,14 @@ impl Workshop {
                 );
                 return Err(Failure::new(FailureClass::Config, message));
             }
+            if report.output.compression != Compression::None {
+                let message = format!(
+                    "{}: output.compression is for files and standard output; what its own sink gets is not compressed, \
+                     set it to none for this report",
+                    report.name
+                );
+                return Err(Failure::new(FailureClass::Config, message));
+            }
             let lane = self.own_lane(report, own_lane, start_one)?;
             return Ok(Seat { sink: Box::new(Accounted::new(sink, backstage)), lane, may_get_stuck: true });
         }

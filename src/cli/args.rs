@@ -156,6 +156,9 @@ pub(crate) struct RepairArgs {
     /// done to OUT.repairs.jsonl
     #[arg(value_name = "OUT")]
     pub(crate) output: PathBuf,
+    /// What was done as JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
     /// The longest record; a tenant's limits.record_bytes
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size)]
     pub(crate) record_bytes: u64,

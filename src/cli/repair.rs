@@ -3,16 +3,18 @@
 use std::path::Path;
 
 use cxtract::delivery::inspect::{RepairError, Repaired, repair};
+use serde_json::{Value, json};
 
 use crate::cli::args::RepairArgs;
 use crate::cli::exit::Exit;
 use crate::cli::screen::Screen;
 use crate::cli::verify_watch::{Onlooker, watched};
-use crate::cli::{refuse, words};
+use crate::cli::{refuse, setup, words};
 
 /// Runs the command.
 pub(crate) fn run(args: &RepairArgs, screen: &Screen) -> Exit {
-    let RepairArgs { input, output, record_bytes } = args.clone();
+    let RepairArgs { input, output, json, record_bytes } = args.clone();
+    let (from, to) = (input.clone(), output.clone());
     let work = move |mut onlooker: Onlooker| {
         onlooker.file(&input);
         let done = repair(&input, &output, record_bytes, &mut onlooker);
@@ -20,7 +22,12 @@ pub(crate) fn run(args: &RepairArgs, screen: &Screen) -> Exit {
         done
     };
     let (lines, exit) = match watched(screen, work) {
-        Ok((Ok(repaired), _)) => told(&repaired),
+        Ok((Ok(repaired), _)) => {
+            if json {
+                setup::print(&format!("{:#}\n", entry(&from, &to, &repaired)));
+            }
+            told(&repaired)
+        }
         Ok((Err(RepairError::Interrupted), Some(signal))) => return signal.into(),
         Ok((Err(error), _)) => {
             let line = format!("error: {}", words::escaped(&error.to_string()));
@@ -30,6 +37,21 @@ pub(crate) fn run(args: &RepairArgs, screen: &Screen) -> Exit {
     };
     screen.lines(lines);
     exit
+}
+
+fn entry(input: &Path, output: &Path, repaired: &Repaired) -> Value {
+    let Repaired { n_rows, n_joined, n_rejected, rejects, repairs, bad_utf8_line } = repaired;
+    json!({
+        "input": input.to_string_lossy(),
+        "output": output.to_string_lossy(),
+        "ok": *n_rejected == 0,
+        "rows": n_rows,
+        "joined": n_joined,
+        "rejected": n_rejected,
+        "rejects": rejects,
+        "repairs": repairs,
+        "invalid_utf8_line": bad_utf8_line,
+    })
 }
 
 fn told(repaired: &Repaired) -> (Vec<String>, Exit) {

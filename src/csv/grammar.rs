@@ -65,9 +65,22 @@ pub fn fields_of(bytes: &[u8]) -> Vec<Vec<u8>> {
     }
 }
 
+/// How many blank lines stand before the first record in `bytes`, whatever form their endings have.
+pub fn n_blank_lines_before(bytes: &[u8]) -> u64 {
+    let n = bytes.iter().position(|byte| !matches!(byte, b'\n' | b'\r')).unwrap_or(bytes.len());
+    let n_pairs = bytes[..n].windows(2).filter(|pair| *pair == b"\r\n").count();
+    (n - n_pairs) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blank_lines_end_in_three_forms() {
+        assert_eq!(n_blank_lines_before(b"\r\n\n\r\rid\n\n"), 4);
+        assert_eq!(n_blank_lines_before(b"id\n"), 0);
+    }
 
     /// The fields of the first record as the states tell them apart.
     fn by_states(bytes: &[u8]) -> Vec<Vec<u8>> {

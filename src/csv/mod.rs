@@ -14,7 +14,7 @@ pub mod papers;
 
 pub use facts::{Framed, FramingFault, RaggedRecord};
 pub use framing::{Framer, FramingLimits};
-pub use grammar::{Event, State, fields_of};
+pub use grammar::{Event, State, fields_of, n_blank_lines_before};
 pub use header::{HeaderRule, HeaderVerdict};
 
 /// The byte order mark of UTF-8.

@@ -224,6 +224,16 @@ pub fn score(case: &Case, delivery: &Delivery) -> Score {
             _ => n_lost += 1,
         }
     }
+    // Damage that came out neither as it was meant nor as it was sent is in pieces somewhere, each line of it.
+    for (at, piece) in case.pieces.iter().enumerate() {
+        let Piece::Damaged(damaged) = piece else { continue };
+        let is_right = !damaged.truths.is_empty() && open.iter().all(|(i, _)| *i != at);
+        let is_somewhere = |line: &[u8]| set_aside(line) || has_lines(&delivery.output, line);
+        let mut lines = damaged.sent.split(|b| matches!(b, b'\n' | b'\r')).filter(|line| !line.is_empty());
+        if !is_right && !lines.all(is_somewhere) {
+            n_lost += 1;
+        }
+    }
     let has_truths = case.pieces.iter().any(|piece| matches!(piece, Piece::Damaged(d) if !d.truths.is_empty()));
     let verdict = match delivery.rejects.is_empty() {
         _ if n_false + n_lost > 0 => Verdict::False,

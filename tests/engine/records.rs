@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use cxtract::mock::MockReport;
 use cxtract::model::FailureClass;
 use cxtract::{Engine, EngineHandle, Manifest, Sink};
 
@@ -217,6 +218,63 @@ fn an_empty_report_is_a_compressed_file_that_unpacks_to_nothing() {
     assert_eq!(unpacked(&stand, ".gz"), b"");
 }
 
+#[test]
+fn c5_a_header_that_cannot_be_told_for_certain_fails_the_report_under_every_setting() {
+    let damaged =
+        ["id,\"note\n1,a\n2,b\n", "\"id\"x,note\n1,a\n2,b\n", "\"id\"x,note\n", "id,a,b,\"note\n1,a,b,c\n2,b,c,d\n"];
+    for page in damaged {
+        for csv in ["csv: {}", "csv: {ragged: reject}", "csv: {repair: join}", "csv: {repair: join, ragged: reject}"] {
+            let message = saying(&[page, page], csv).fails(FailureClass::Data);
+            message.says(&["page 1", "record 1", "line 1"]);
+        }
+    }
+}
+
+#[test]
+fn c8_a_page_cut_off_within_quotes_fails_the_report_though_bad_records_are_set_aside() {
+    let stand = saying(&["id,note\n1,a\n", "id,note\n2,b\n3,\"half of a rec"], "csv: {ragged: reject}");
+    stand.fails(FailureClass::Data).says(&["page 2", "record 3", "line 3", "part of a record"]);
+    // With its line ending the page is whole, and the quote a stray one.
+    let stand = saying(&["id,note\n1,a\n", "id,note\n2,b\n3,\"half of a rec\n"], "csv: {ragged: reject}");
+    assert_eq!(complete(stand.extract()).csv.rejected, 1);
+    assert_eq!(stand.text(), "id,note\n1,a\n2,b\n");
+}
+
+#[test]
+fn c2_one_record_is_no_rule_for_what_a_first_column_looks_like() {
+    let stand = saying(&["id,a,b\n1,x,y\nA7\n"], "csv: {repair: join, ragged: reject}");
+    assert_eq!(complete(stand.extract()).csv.repaired, 0);
+    assert_eq!(stand.text(), "id,a,b\n");
+}
+
+#[test]
+fn blank_lines_before_the_header_of_one_column_are_no_rows_whatever_ends_them() {
+    for page in ["\r\rid\r1\r", "\n\nid\n1\n", "\r\n\r\nid\r\n1\r\n"] {
+        assert_eq!(complete(saying(&[page], "csv: {}").extract()).output.rows, 1, "{page:?}");
+    }
+}
+
+#[test]
+fn a_run_goes_on_at_the_last_frame_of_a_compressed_output() {
+    let of = || {
+        let report = MockReport::with_rows(60_000);
+        let tenant = crate::bench::tenant_with(report).latency(std::time::Duration::from_millis(20));
+        let stand = stand(tenant).set("max_in_flight", "2").report("output: {compression: zstd}");
+        Stand { report: stand.report.replace("page_size: 100", "page_size: 4000"), ..stand }
+    };
+    let undisturbed = of();
+    let whole = packed_as_it_should(&undisturbed, ".zst", &complete(undisturbed.extract()));
+    let broken = of();
+    park_at(&broken, 0, 12);
+    let at_park = crate::resume::times_asked(&broken, 0);
+    let manifest = complete(broken.extract());
+    assert_eq!(manifest.resumed, 1);
+    assert!(packed_as_it_should(&broken, ".zst", &manifest) == whole, "other bytes than undisturbed");
+    // The pages of the first frame, 4 MiB and more, are not asked for again.
+    let asked = crate::resume::times_asked(&broken, 0);
+    assert!(asked[&1] == at_park[&1] && asked[&2] == at_park[&2], "{asked:?}");
+}
+
 /// A host's sink that takes no side files.
 struct Plain;
 
@@ -247,6 +305,14 @@ fn a_destination_without_a_place_for_rejects_is_refused_before_any_call() {
     });
     stand.failed(ending, FailureClass::Config).says(&["csv.ragged: reject"]);
     assert_eq!(stand.n_queries(), 0);
+    let packed = saying(&[BROKEN], "output: {compression: gzip}");
+    let ending = run(async {
+        let engine = Engine::builder().config(packed.config()).sink("calls", || Plain).start().unwrap();
+        let ending = engine.extract("calls").await.unwrap();
+        engine.shutdown().await;
+        ending
+    });
+    packed.failed(ending, FailureClass::Config).says(&["output.compression"]);
     let to_stdout = saying(&[BROKEN], "csv: {repair: join}\n    output: {path: \"-\"}");
     let error = run(async { Engine::builder().config(to_stdout.config()).start().map(drop).unwrap_err() });
     assert!(error.to_string().contains("standard output"), "{error}");

@@ -10,7 +10,7 @@ use super::{Cut, Output, OutputError};
 use crate::actors::PageBody;
 use crate::config::{InvalidUtf8, Newlines, Ragged, Repair, ReportConfig};
 use crate::csv::forms::{BadUtf8, FormRules, Former, Utf8Check};
-use crate::csv::mend::{Joined, MendRules, Mended, Mender, Place, Rejected, ShapeFinder};
+use crate::csv::mend::{Joined, MendRules, Mended, Mender, Place, Reason, Rejected, ShapeFinder};
 use crate::csv::{BOM, Framed, papers};
 use crate::model::{Failure, FailureClass, PageNumber};
 use crate::sink::{Side, SinkError};
@@ -87,6 +87,8 @@ struct Hand<'a> {
     receipts: Vec<u8>,
     n_delivered: u64,
     last: Option<u8>,
+    /// The last record so far, if it is one whose quote is never closed.
+    open_at_end: Option<Place>,
 }
 
 impl Output {
@@ -131,6 +133,7 @@ impl Output {
             receipts: Vec::new(),
             n_delivered: 0,
             last: None,
+            open_at_end: None,
         };
         let mut skip = Skip(cut.n_bytes);
         body.drain(block_bytes, unreadable, |bytes| {
@@ -149,6 +152,13 @@ impl Output {
         let n_rows = match mender {
             Some(mender) => {
                 mender.finish(&mut hand)?;
+                if let Some(Place { record, line }) = hand.open_at_end.filter(|_| !framed.ends_with_newline) {
+                    // A stray quote leaves the page's last line ending in its place.
+                    return Err(data(format!(
+                        "page {page}: it ends inside the quoted field of record {record} (line {line} of the page): the \
+                         tenant sent part of a record, and what stood behind it may be missing"
+                    )));
+                }
                 (hand.n_delivered + cut.n_empty).saturating_sub(u64::from(cut.has_header))
             }
             None => cut.n_rows,
@@ -221,11 +231,13 @@ impl Mended for Hand<'_> {
 
     fn good(&mut self, bytes: &[u8], n_records: u64) -> Result<(), OutputError> {
         self.n_delivered += n_records;
+        self.open_at_end = self.open_at_end.filter(|_| n_records == 0);
         self.pass(bytes)
     }
 
     fn joined(&mut self, joined: &Joined<'_>) -> Result<(), OutputError> {
         self.n_delivered += 1;
+        self.open_at_end = None;
         self.output.standing.tally.n_repaired += 1;
         papers::receipt(self.page.0, joined, &mut self.receipts);
         self.pass(joined.after)?;
@@ -234,14 +246,14 @@ impl Mended for Hand<'_> {
     }
 
     fn rejected(&mut self, rejected: &Rejected<'_>) -> Result<(), OutputError> {
-        if !self.output.treatment.reject {
-            let Place { record, line } = rejected.place;
-            let message = format!(
-                "page {}: record {record} (line {line} of the page): {}; csv.ragged: reject would set it aside",
-                self.page, rejected.reason
-            );
-            return Err(OutputError::Refused(Failure::new(FailureClass::Data, message)));
+        if self.header_left > 0 {
+            // All others are measured by it, and without it the first row would be taken for it.
+            return Err(self.refused(rejected, "this is the header, and nothing can be told without it"));
         }
+        if !self.output.treatment.reject {
+            return Err(self.refused(rejected, "csv.ragged: reject would set it aside"));
+        }
+        self.open_at_end = (rejected.reason == Reason::OpenQuote).then_some(rejected.place);
         let tally = &mut self.output.standing.tally;
         if tally.n_rejected == 0 {
             self.rejects.extend_from_slice(papers::REJECTS_HEADER);
@@ -250,6 +262,17 @@ impl Mended for Hand<'_> {
         papers::reject_row(self.page.0, rejected, &mut self.rejects);
         if self.rejects.len() >= GATHERED { self.write_papers() } else { Ok(()) }
     }
+}
+
+impl Hand<'_> {
+    fn refused(&self, rejected: &Rejected<'_>, remedy: &str) -> OutputError {
+        let Place { record, line } = rejected.place;
+        data(format!("page {}: record {record} (line {line} of the page): {}; {remedy}", self.page, rejected.reason))
+    }
+}
+
+fn data(message: String) -> OutputError {
+    OutputError::Refused(Failure::new(FailureClass::Data, message))
 }
 
 /// Bytes at a page's start that don't go into the output.
@@ -276,7 +299,7 @@ fn not_utf8(page: PageNumber, BadUtf8 { offset, line }: BadUtf8) -> OutputError 
         "page {page}: the bytes at offset {offset} (line {line} of the page) are not UTF-8; csv.invalid_utf8: replace \
          or keep would let them pass"
     );
-    OutputError::Refused(Failure::new(FailureClass::Data, message))
+    data(message)
 }
 
 impl Output {

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::reader::{Found, Reader, Scope};
 
 /// The most digits that a number in a first column may have.
@@ -143,6 +145,10 @@ impl ShapeFinder {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Census {
     possible: Option<[bool; 3]>,
+    /// The first one's field, as a hash, and whether another one had a different field: one record is no rule, however
+    /// often it is met.
+    first: u64,
+    differ: bool,
 }
 
 const SHAPES: [KeyShape; 3] = [KeyShape::Digits, KeyShape::Uuid, KeyShape::Timestamp];
@@ -150,18 +156,24 @@ const SHAPES: [KeyShape; 3] = [KeyShape::Digits, KeyShape::Uuid, KeyShape::Times
 impl Census {
     /// Counts a good record. One that is met twice counts like one.
     pub(super) fn count(&mut self, record: &[u8]) {
+        let is_first = self.possible.is_none();
         let possible = self.possible.get_or_insert([true; 3]);
         if possible.iter().any(|p| *p) {
             let field = first_field(record);
+            if is_first {
+                self.first = xxh3_64(field);
+            } else if !self.differ {
+                self.differ = xxh3_64(field) != self.first;
+            }
             for (shape, possible) in SHAPES.iter().zip(possible) {
                 *possible = *possible && shape.fits(field);
             }
         }
     }
 
-    /// The shape of all records. No text has two of them.
+    /// The shape of all records, if there are several. No text has two of them.
     pub(super) fn shape(self) -> Option<KeyShape> {
-        let possible = self.possible?;
+        let possible = self.possible.filter(|_| self.differ)?;
         SHAPES.into_iter().zip(possible).find(|(_, possible)| *possible).map(|(shape, _)| shape)
     }
 }

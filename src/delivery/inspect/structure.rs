@@ -7,7 +7,7 @@ use super::faults::Fault;
 use super::source::{Cut, Source};
 use super::watch::Watch;
 use crate::csv::forms::{BadUtf8, Utf8Check};
-use crate::csv::{Framed, Framer, FramingLimits};
+use crate::csv::{Framed, Framer, FramingLimits, n_blank_lines_before};
 
 const LENIENT: &str = "a lenient framer takes everything";
 
@@ -56,8 +56,7 @@ impl Structure {
     pub(super) fn n_empty_values(&self) -> u64 {
         match &self.framed.first {
             Some(first) if first.fields.len() == 1 => {
-                let before = first.raw.iter().take_while(|byte| matches!(byte, b'\n' | b'\r'));
-                self.framed.n_blank_lines.saturating_sub(n_lines(&before.copied().collect::<Vec<u8>>()))
+                self.framed.n_blank_lines.saturating_sub(n_blank_lines_before(&first.raw))
             }
             _ => 0,
         }
@@ -89,10 +88,4 @@ impl Structure {
         }
         faults
     }
-}
-
-/// Lines in a run of line endings.
-fn n_lines(endings: &[u8]) -> u64 {
-    let n_pairs = endings.windows(2).filter(|pair| *pair == b"\r\n").count();
-    (endings.len() - n_pairs) as u64
 }
