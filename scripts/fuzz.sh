@@ -17,7 +17,14 @@ fi
 
 # Every library in the version that the program is built with; the fuzzer's own are fixed in fuzz/Cargo.toml.
 cp Cargo.lock fuzz/Cargo.lock
-RUSTC_WRAPPER=$PWD/fuzz/instrument cargo build --manifest-path fuzz/Cargo.toml --target-dir target --bins
+# Only what is fuzzed is instrumented; everything else is what the program's tests are built with already. The setting of
+# its own keeps an instrumented library apart from the plain one in the same folder.
+instrumented=(cxtract cxtract-fuzz httpdate serde_json yaml-rust2)
+settings=("${instrumented[@]/#/--config=profile.dev.package.}")
+settings=("${settings[@]/%/.opt-level=1}")
+CXTRACT_INSTRUMENT=${instrumented[*]//-/_} RUSTC_WRAPPER=$PWD/fuzz/instrument cargo build --bins \
+    --manifest-path fuzz/Cargo.toml --target-dir target \
+    "${settings[@]}"
 if [ "$seconds" = 0 ]; then
     exit
 fi
