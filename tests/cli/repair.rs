@@ -21,6 +21,11 @@ fn c2_a_repair_joins_what_is_certain_and_sets_the_rest_aside() {
     assert!(place.read("out.csv.repairs.jsonl").starts_with("{\"page\":1,\"record\":3,\"line\":3,"));
     assert_eq!(code(&place.run(&["verify", "out.csv"])), 0);
 
+    let told: serde_json::Value =
+        serde_json::from_str(&out(&place.run(&["repair", "in.csv", "out.csv", "--json"]))).unwrap();
+    assert_eq!((&told["rows"], &told["joined"], &told["rejected"]), (&3.into(), &1.into(), &1.into()));
+    assert_eq!((&told["ok"], &told["rejects"]), (&false.into(), &"out.csv.rejects.csv".into()));
+
     let again = place.run(&["repair", "out.csv", "again.csv"]);
     assert_eq!(code(&again), 0, "{}", err(&again));
     assert_eq!(place.read("again.csv"), place.read("out.csv"));

@@ -43,6 +43,19 @@ fn records_on_stdout_are_the_file_and_nothing_else() {
 }
 
 #[test]
+fn a_reader_of_records_that_went_away_is_no_failure() {
+    let place = Place::usual();
+    for compression in ["none", "gzip", "zstd"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let set = format!("output.compression={compression}");
+        let mut run = place.command(&["run", "calls", "-o", "-", "--fresh", "--progress", "none", "--set", &set]);
+        let ended = run.stdout(writer).output().unwrap();
+        assert_eq!((ended.status.code(), err(&ended).as_str()), (Some(0), ""), "{compression}");
+    }
+}
+
+#[test]
 fn outputs_go_where_the_call_says_from_the_working_folder() {
     let place = Place::usual();
     let one = place.run(&["run", "calls", "-o", "here/one.csv", "--progress", "none"]);

@@ -315,11 +315,16 @@ mod tests {
     fn a_neighbour_counts_as_set_aside_only_if_its_bytes_stand_in_a_reject() {
         let (case, mut rows, _) = case();
         let neighbour = rows.remove(3);
-        let sent = rows.remove(2);
-        let rejected = [sent.as_slice(), b"\n", &neighbour].concat();
+        rows.remove(2);
         let place = Place { record: 3, line: 3 };
-        let delivery = Delivery { output: lines(&rows), rejects: vec![(place, rejected)], ..Delivery::default() };
-        let scored = score(&case, &delivery);
-        assert_eq!((scored.verdict, scored.n_neighbours, scored.n_lost), (Verdict::Rejected, 1, 0));
+        let scored = |rejected: Vec<u8>| {
+            let rejects = vec![(place, rejected)];
+            score(&case, &Delivery { output: lines(&rows), rejects, ..Delivery::default() })
+        };
+        let all = scored([b"48,b,\"c\"c,d\n", neighbour.as_slice()].concat());
+        assert_eq!((all.verdict, all.n_neighbours, all.n_lost), (Verdict::Rejected, 1, 0));
+        // What was damaged must be somewhere, too.
+        let without = scored(neighbour.clone());
+        assert_eq!((without.verdict, without.n_neighbours, without.n_lost), (Verdict::False, 1, 1));
     }
 }
