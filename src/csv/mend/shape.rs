@@ -145,8 +145,7 @@ impl ShapeFinder {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Census {
     possible: Option<[bool; 3]>,
-    /// The first one's field, as a hash, and whether another one had a different field: one record is no rule, however
-    /// often it is met.
+    /// The first one, as a hash, and whether there was another: one record is no rule, however often it is met.
     first: u64,
     differ: bool,
 }
@@ -161,9 +160,9 @@ impl Census {
         if possible.iter().any(|p| *p) {
             let field = first_field(record);
             if is_first {
-                self.first = xxh3_64(field);
+                self.first = xxh3_64(record);
             } else if !self.differ {
-                self.differ = xxh3_64(field) != self.first;
+                self.differ = xxh3_64(record) != self.first;
             }
             for (shape, possible) in SHAPES.iter().zip(possible) {
                 *possible = *possible && shape.fits(field);

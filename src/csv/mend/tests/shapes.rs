@@ -21,7 +21,7 @@ fn shape_cut(chunks: &[&[u8]], n_columns: u64, skip_first: bool) -> Option<KeySh
 fn a_shape_is_what_all_good_records_have() {
     assert_eq!(shape("1,a\n2,b\n", 2, false), Some(KeyShape::Digits));
     assert_eq!(shape("\u{feff}1,a\n\"2\",b", 2, false), Some(KeyShape::Digits));
-    assert_eq!(shape("id,a\n2,b\n", 2, true), Some(KeyShape::Digits));
+    assert_eq!(shape("id,a\n2,b\n3,c\n", 2, true), Some(KeyShape::Digits));
     assert_eq!(shape("id,a\n2,b\n", 2, false), None);
     assert_eq!(shape("1,a\nx,b\n", 2, false), None);
     assert_eq!(shape("2026-01-31T09:30:00Z,a\n2026-01-31 09:30,b\n", 2, false), Some(KeyShape::Timestamp));
@@ -36,9 +36,17 @@ fn a_page_without_good_records_has_no_shape() {
 }
 
 #[test]
+fn one_record_is_no_rule_however_often_it_is_met() {
+    assert_eq!(shape("id,a\n2,b\n", 2, true), None);
+    assert_eq!(shape("2,b\n2,b\n", 2, false), None);
+    assert_eq!(shape("2,b\n2,c\n", 2, false), Some(KeyShape::Digits));
+}
+
+#[test]
 fn bad_records_do_not_count() {
     assert_eq!(shape("1,a\nbroken\n2,\"b\"x\ny,z,w\n3,5\" pipe\n4,\"p\nq\"\n", 2, false), Some(KeyShape::Digits));
-    let many = "12345,some text that fills blocks of sixty-four bytes\n".repeat(50);
+    let many: String =
+        (0..50).map(|n| format!("12345,some text that fills blocks of sixty-four bytes {n}\n")).collect();
     assert_eq!(shape(&format!("id,text\n{many}broken\n{many}"), 2, true), Some(KeyShape::Digits));
     assert_eq!(shape(&format!("id,text\n{many}x1,y\n{many}"), 2, true), None);
 }
