@@ -50,8 +50,8 @@ impl Account {
             )
         });
         let CsvCounts { repaired, rejected, .. } = manifest.csv;
-        let mended = (repaired > 0).then(|| format!("{repaired} records were mended, each with a receipt"));
-        let rejects = (rejected > 0).then(|| format!("{rejected} records were set aside in the rejects file"));
+        let mended = (repaired > 0).then(|| format!("records mended, each with a receipt: {repaired}"));
+        let rejects = (rejected > 0).then(|| format!("records set aside in the rejects file: {rejected}"));
         let remarks: Vec<String> = [mismatch, rejects, mended].into_iter().flatten().collect();
         (!remarks.is_empty()).then(|| remarks.join("; "))
     }

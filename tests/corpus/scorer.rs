@@ -100,8 +100,8 @@ pub fn mended(body: &[u8], join: bool, dice: &mut Dice) -> Delivery {
     }
     let mut finder = ShapeFinder::new(n_columns, RECORD_BYTES, true);
     finder.push(body);
-    let rules =
-        MendRules { n_columns, join, record_bytes: RECORD_BYTES, key_shape: finder.finish(), header_first: true };
+    let rules = MendRules { n_columns, join, record_bytes: RECORD_BYTES, key_shape: None, header_first: true };
+    let rules = finder.evidence().applied_to(rules);
     let mut mender = Mender::new(rules, Place { record: 1, line: 1 });
     let mut rest = body;
     while !rest.is_empty() {

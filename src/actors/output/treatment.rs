@@ -115,9 +115,10 @@ impl Output {
                 n_columns,
                 join: self.treatment.join,
                 record_bytes,
-                key_shape: finder.finish(),
+                key_shape: None,
                 header_first: cut.has_header,
             };
+            let rules = finder.evidence().applied_to(rules);
             mender = Some(Mender::new(rules, first_place(framed, cut)));
         }
         let mut utf8 = self.treatment.refuse_invalid_utf8.then(Utf8Check::default);

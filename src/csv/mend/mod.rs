@@ -20,7 +20,7 @@ mod text;
 pub use mender::Mender;
 pub use outcome::{JoinedRecord, Outcome, RejectedRecord, all};
 pub use reason::Reason;
-pub use shape::{KeyShape, ShapeFinder};
+pub use shape::{Evidence, KeyShape, ShapeFinder};
 
 /// What a page's records are judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,7 @@
 
 use std::fmt;
 
-use xxhash_rust::xxh3::xxh3_64;
-
+use super::MendRules;
 use super::reader::{Found, Reader, Scope};
 
 /// The most digits that a number in a first column may have.
@@ -105,6 +104,28 @@ const STEP: usize = 128 * 1024;
 #[derive(Debug)]
 pub struct ShapeFinder {
     reader: Reader,
+    has_met_bad: bool,
+    /// What the first bad record begins with.
+    first_bad: Option<KeyShape>,
+}
+
+/// What a page shows of its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// What records begin with, if that is of one shape.
+    pub key_shape: Option<KeyShape>,
+    /// Whether there is a good record beside the header.
+    pub has_good_records: bool,
+}
+
+impl Evidence {
+    /// The rules with what the page shows. Where it shows neither a good record nor a shape, pieces of one width may as
+    /// well be whole records of another table, and so nothing is joined.
+    #[must_use]
+    pub fn applied_to(self, rules: MendRules) -> MendRules {
+        let is_enough = self.has_good_records || self.key_shape.is_some();
+        MendRules { key_shape: self.key_shape, join: rules.join && is_enough, ..rules }
+    }
 }
 
 impl ShapeFinder {
@@ -113,7 +134,7 @@ impl ShapeFinder {
     pub fn new(n_columns: u64, record_bytes: u64, skip_first: bool) -> Self {
         let mut scope = Scope::new(n_columns, record_bytes, None, skip_first);
         scope.census = Some(Census::default());
-        Self { reader: Reader::new(scope, true) }
+        Self { reader: Reader::new(scope, true), has_met_bad: false, first_bad: None }
     }
 
     /// Takes the next bytes.
@@ -124,9 +145,18 @@ impl ShapeFinder {
     }
 
     /// What all of them look like; none where they differ, look like nothing known, or there are none.
-    pub fn finish(mut self) -> Option<KeyShape> {
+    pub fn finish(self) -> Option<KeyShape> {
+        let evidence = self.evidence();
+        evidence.key_shape.filter(|_| evidence.has_good_records)
+    }
+
+    /// What the page shows of its records, for who may join some. Where none of them is good, the first one's beginning is
+    /// all there is to tell other beginnings by.
+    pub fn evidence(mut self) -> Evidence {
         self.take(b"", true);
-        self.reader.scope.census.and_then(Census::shape)
+        let census = self.reader.scope.census.unwrap_or_default();
+        let has_good_records = census.possible.is_some();
+        Evidence { key_shape: if has_good_records { census.shape() } else { self.first_bad }, has_good_records }
     }
 
     fn take(&mut self, bytes: &[u8], is_last: bool) {
@@ -135,7 +165,13 @@ impl ShapeFinder {
             match found {
                 Found::Run { upto, .. } => self.reader.text.drop_before(upto),
                 Found::Piece(piece) if self.reader.go_quickly(&piece) => {}
-                Found::Piece(piece) => self.reader.text.drop_before(piece.next),
+                Found::Piece(piece) => {
+                    if !piece.is_good() && !std::mem::replace(&mut self.has_met_bad, true) {
+                        let field = first_field(self.reader.text.slice(piece.start..piece.end));
+                        self.first_bad = SHAPES.into_iter().find(|shape| shape.fits(field));
+                    }
+                    self.reader.text.drop_before(piece.next);
+                }
             }
         }
     }
@@ -145,9 +181,6 @@ impl ShapeFinder {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Census {
     possible: Option<[bool; 3]>,
-    /// The first one, as a hash, and whether there was another: one record is no rule, however often it is met.
-    first: u64,
-    differ: bool,
 }
 
 const SHAPES: [KeyShape; 3] = [KeyShape::Digits, KeyShape::Uuid, KeyShape::Timestamp];
@@ -155,24 +188,18 @@ const SHAPES: [KeyShape; 3] = [KeyShape::Digits, KeyShape::Uuid, KeyShape::Times
 impl Census {
     /// Counts a good record. One that is met twice counts like one.
     pub(super) fn count(&mut self, record: &[u8]) {
-        let is_first = self.possible.is_none();
         let possible = self.possible.get_or_insert([true; 3]);
         if possible.iter().any(|p| *p) {
             let field = first_field(record);
-            if is_first {
-                self.first = xxh3_64(record);
-            } else if !self.differ {
-                self.differ = xxh3_64(record) != self.first;
-            }
             for (shape, possible) in SHAPES.iter().zip(possible) {
                 *possible = *possible && shape.fits(field);
             }
         }
     }
 
-    /// The shape of all records, if there are several. No text has two of them.
+    /// The shape of all records. No text has two of them.
     pub(super) fn shape(self) -> Option<KeyShape> {
-        let possible = self.possible.filter(|_| self.differ)?;
+        let possible = self.possible?;
         SHAPES.into_iter().zip(possible).find(|(_, possible)| *possible).map(|(shape, _)| shape)
     }
 }

@@ -3,29 +3,31 @@
 use super::source::{Cut, Source};
 use super::structure::Structure;
 use super::watch::Watch;
-use crate::csv::mend::{KeyShape, MendRules, Mended, Mender, Place, ShapeFinder};
+use crate::csv::mend::{Evidence, MendRules, Mended, Mender, Place, ShapeFinder};
 
 /// Where the first record of a file stands.
 const FIRST: Place = Place { record: 1, line: 1 };
 
-/// What the first fields of all good rows look like.
-pub(super) fn shape<E>(
+/// What a file shows of its records.
+pub(super) fn evidence<E>(
     source: &mut Source,
     n_columns: u64,
     record_bytes: u64,
     watch: &mut dyn Watch,
-) -> Result<Option<KeyShape>, Cut<E>> {
+) -> Result<Evidence, Cut<E>> {
     let mut finder = ShapeFinder::new(n_columns, record_bytes, true);
     source.each("comparing", watch, |chunk| {
         finder.push(chunk);
         Ok(())
     })?;
-    Ok(finder.finish())
+    Ok(finder.evidence())
 }
 
 /// The rules that a file with that header is judged by.
-pub(super) fn rules(structure: &Structure, record_bytes: u64, key_shape: Option<KeyShape>) -> Option<MendRules> {
-    Some(MendRules { n_columns: structure.n_columns()?, join: true, record_bytes, key_shape, header_first: true })
+pub(super) fn rules(structure: &Structure, record_bytes: u64, evidence: Option<Evidence>) -> Option<MendRules> {
+    let n_columns = structure.n_columns()?;
+    let rules = MendRules { n_columns, join: true, record_bytes, key_shape: None, header_first: true };
+    Some(evidence.map_or(rules, |evidence| evidence.applied_to(rules)))
 }
 
 /// Judges every record; `to` is told in the order of the file.

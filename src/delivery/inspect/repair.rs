@@ -114,14 +114,14 @@ fn carry_out(input: &Path, names: &Names, record_bytes: u64, watch: &mut dyn Wat
     let mut source = open()?;
     let stamp = source.stamp();
     let structure = Structure::read(&mut source, record_bytes, watch)?;
-    let mut shape = None;
+    let mut evidence = None;
     if let Some(n_columns) = structure.n_columns().filter(|_| !structure.is_sound()) {
-        shape = mending::shape(&mut open()?, n_columns, record_bytes, watch)?;
+        evidence = Some(mending::evidence(&mut open()?, n_columns, record_bytes, watch)?);
     }
     let mut source = open()?;
     let mut copy = Copy::begin(names, structure.line_ending()).map_err(taker)?;
     copy.output.write(&BOM[..source.bom_len()]).map_err(taker)?;
-    match mending::rules(&structure, record_bytes, shape) {
+    match mending::rules(&structure, record_bytes, evidence) {
         Some(rules) => mending::mend(&mut source, rules, watch, &mut copy)?,
         // Blank lines alone.
         None => source.each("copying", watch, |chunk| Ok(copy.output.write(chunk)?))?,

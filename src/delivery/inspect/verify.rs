@@ -129,13 +129,13 @@ fn classify(
     }
     let n_before = verified.faults.len();
     let open = |path: &Path| Source::open(path, false).and_then(|opened| opened.text()).map_err(Cut::Unreadable);
-    let mut shape = None;
+    let mut evidence = None;
     if let Some(n_columns) = structure.n_columns()
         && !structure.is_sound()
     {
-        shape = mending::shape(&mut open(&verified.path)?, n_columns, rules.record_bytes, watch)?;
+        evidence = Some(mending::evidence(&mut open(&verified.path)?, n_columns, rules.record_bytes, watch)?);
     }
-    let Some(mend_rules) = mending::rules(structure, rules.record_bytes, shape) else { return Ok(()) };
+    let Some(mend_rules) = mending::rules(structure, rules.record_bytes, evidence) else { return Ok(()) };
     let mut source = open(&verified.path)?;
     let mut classifier = Classifier::new(structure, &mut verified.faults);
     mending::mend(&mut source, mend_rules, watch, &mut classifier).map_err(|cut| match cut {

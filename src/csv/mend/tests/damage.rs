@@ -87,7 +87,10 @@ proptest! {
         let outcome = all(&page.concat(), rules);
         let (foreign, n_missing) = compare(&outcome, &others);
         prop_assert_eq!(n_missing, 0, "{:?}", outcome);
-        // A quote that changes no structure is text, and stays where it is.
-        prop_assert!(foreign.is_empty() || foreign == [page[which].clone()], "{:?}", outcome);
+        // A quote that changes no structure is text, and stays where it is. One that ends a quoted text at the end of a
+        // line leaves a piece that is a record by itself, which is not taken back unless neighbours are.
+        let record = &page[which];
+        let is_piece = |piece: &Vec<u8>| !join && (record.starts_with(piece) || record.ends_with(piece));
+        prop_assert!(foreign.is_empty() || foreign == [record.clone()] || foreign.iter().all(is_piece), "{:?}", outcome);
     }
 }

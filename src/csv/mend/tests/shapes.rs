@@ -36,10 +36,16 @@ fn a_page_without_good_records_has_no_shape() {
 }
 
 #[test]
-fn one_record_is_no_rule_however_often_it_is_met() {
-    assert_eq!(shape("id,a\n2,b\n", 2, true), None);
-    assert_eq!(shape("2,b\n2,b\n", 2, false), None);
-    assert_eq!(shape("2,b\n2,c\n", 2, false), Some(KeyShape::Digits));
+fn a_page_without_good_records_joins_only_what_its_first_record_tells_apart() {
+    let joined = |text: &str| {
+        let mut finder = ShapeFinder::new(3, 1 << 20, true);
+        finder.push(text.as_bytes());
+        let rules = MendRules { n_columns: 3, join: true, record_bytes: 1 << 20, key_shape: None, header_first: true };
+        all(text.as_bytes(), finder.evidence().applied_to(rules)).joined.len()
+    };
+    assert_eq!(joined("id,y,z\n1,b\n2,d\n3,f\n4,h\n"), 0, "each lacks its last field");
+    assert_eq!(joined("id,y,z\nk1,b\nk2,d\n"), 0, "nothing tells a beginning");
+    assert_eq!(joined("id,y,z\n1,two\nlines,d\n"), 1);
 }
 
 #[test]
