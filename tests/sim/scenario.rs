@@ -195,6 +195,8 @@ impl Scenario {
                 // Those that have to use up all of a rate are long, and show nothing more.
                 report.form = if luck == CALM { Form::PLAIN } else { form };
                 report.result.flaw_every = report.form.mends.then(|| forms.u64(3..12));
+                // A page that ends within quotes and without a line ending is one that was cut off.
+                report.result.final_newline |= report.form.mends;
             }
             mock = mock.report(&report.name, report.result.clone());
             self.reports.push(report);
