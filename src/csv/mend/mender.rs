@@ -91,6 +91,15 @@ impl Mender {
     }
 
     fn piece<M: Mended>(&mut self, piece: Piece, to: &mut M) -> Result<(), M::Error> {
+        if let Some(last) = self.window.last().copied()
+            && last.next == piece.start
+            && self.reader.takes_apart(&last, &piece)
+        {
+            self.window.pop();
+            self.settle(to)?;
+            self.links.cut();
+            return Ok(());
+        }
         let full = self.reader.scope.full;
         let is_linked = self.rules.join && full > 0 && self.links.link(piece.part, full);
         if !is_linked {

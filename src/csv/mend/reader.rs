@@ -8,7 +8,7 @@ use super::quick::{Quick, Stop};
 use super::reading::{Dead, Ending, Limits, Reading};
 use super::shape::Census;
 use super::stretch::{Progress, Stretch};
-use super::text::Text;
+use super::text::{Text, is_newline};
 use super::{KeyShape, Reason};
 use crate::csv::BOM;
 
@@ -42,11 +42,26 @@ pub(super) struct Piece {
     pub(super) fits: bool,
     /// Whether the quick scan can read it.
     pub(super) is_plain: bool,
+    /// Whether it reaches over lines, the first of which would be a whole record if the quote left open there were an
+    /// ordinary byte.
+    may_hide: bool,
+    /// Whether it is a line with a quote out of place.
+    is_stray_line: bool,
 }
 
 impl Piece {
     pub(super) fn damaged(start: u64, end: u64, next: u64, part: Part, reason: Reason) -> Self {
-        Self { start, end, next, kind: Kind::Damaged(reason), part, fits: false, is_plain: false }
+        Self {
+            start,
+            end,
+            next,
+            kind: Kind::Damaged(reason),
+            part,
+            fits: false,
+            is_plain: false,
+            may_hide: false,
+            is_stray_line: false,
+        }
     }
 
     pub(super) fn is_good(&self) -> bool {
@@ -183,6 +198,30 @@ impl Reader {
         is_of_use
     }
 
+    /// Whether a good record and the bad line behind it, which has a quote out of place, are more likely good records that
+    /// a stray quote has swallowed: one of the lines within begins a record that is good beyond doubt. Then each line is
+    /// tried as a beginning, from the first on.
+    pub(super) fn takes_apart(&mut self, good: &Piece, bad: &Piece) -> bool {
+        let is_suspect = good.is_good() && good.may_hide && !bad.is_good() && bad.is_stray_line;
+        if !(is_suspect && self.scope.is_telling() && self.holds_a_record(good, bad)) {
+            return false;
+        }
+        let mut reading = Reading::at(good.start);
+        let _ = reading.advance(&self.text, self.scope.limits(), None, true);
+        self.step = Step::Lost(Stretch::of(&reading, Reason::Entangled, Some((bad.end, bad.next))));
+        true
+    }
+
+    fn holds_a_record(&self, good: &Piece, bad: &Piece) -> bool {
+        let endings = self.text.slice(good.start..good.end).iter().zip(good.start..).filter(|(b, _)| is_newline(**b));
+        let mut lines = endings.map(|(_, at)| self.text.skip_newlines(at)).filter(|line| *line < good.end);
+        lines.any(|line| {
+            let mut reading = Reading::clean_at(line);
+            let ending = reading.advance(&self.text, self.scope.limits(), None, bad.end == bad.next);
+            ending == Some(Ending::Closed) && reading.pos <= bad.end && self.scope.is_clean(&reading, &self.text)
+        })
+    }
+
     /// What comes next; nothing if that takes more bytes, or the page is over.
     pub(super) fn next(&mut self, is_last: bool) -> Option<Found> {
         loop {
@@ -286,7 +325,17 @@ impl Reader {
         let fits = is_header || shape.is_none_or(|shape| shape.fits_record(bytes));
         let may_start = fits || shape.is_none_or(|shape| shape.may_begin(bytes));
         let part = Part { front: n_commas, back: n_commas, damaged: false, may_start };
-        let piece = |kind, part| Piece { start, end, next, kind, part, fits, is_plain: !reading.has_stray };
+        let piece = |kind, part| Piece {
+            start,
+            end,
+            next,
+            kind,
+            part,
+            fits,
+            is_plain: !reading.has_stray,
+            may_hide: is_across && !is_header && reading.first_line_commas() == full,
+            is_stray_line: reading.has_stray && !is_across,
+        };
         if is_sound && n_commas == full && fits {
             self.scope.count(&self.text, start, end);
             return Ok(piece(if is_header { Kind::Header } else { Kind::Good }, part));

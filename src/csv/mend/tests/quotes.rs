@@ -126,3 +126,20 @@ fn c6_pages_of_nothing_but_damage_are_read_about_once_in_bounded_memory() {
         }
     }
 }
+
+#[test]
+fn c5_rows_that_a_stray_quote_has_swallowed_up_to_a_quote_at_a_line_s_end_come_back() {
+    for join in [false, true] {
+        let rules = MendRules { join, ..digits(3) };
+        let text = "1,x,n\n2,x,\"open\n3,x,n\n4,x,n\n5,x,\"\nmulti\"\n6,x,n\n";
+        check(text.as_bytes(), rules);
+        let outcome = all(text.as_bytes(), rules);
+        let kept = "1,x,n\n3,x,n\n4,x,n\n5,x,\"\nmulti\"\n6,x,n\n";
+        assert_eq!(String::from_utf8_lossy(&outcome.output), kept, "{outcome:?}");
+        assert_eq!(outcome.rejected.iter().map(|r| r.bytes.as_slice()).collect::<Vec<_>>(), [b"2,x,\"open"]);
+    }
+    // Lines of text that begin no record stay what they are, whatever stands behind them.
+    let text = "1,x,\"two\nlines\"\n2,5\" pipe\n3,x,n\n";
+    let outcome = all(text.as_bytes(), digits(3));
+    assert_eq!(String::from_utf8_lossy(&outcome.output), "1,x,\"two\nlines\"\n3,x,n\n", "{outcome:?}");
+}
