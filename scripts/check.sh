@@ -5,7 +5,9 @@ cd "$(dirname "$0")/.."
 
 step() {
     printf '\n== %s\n' "$*"
+    local began=$SECONDS
     "$@"
+    printf '== %s s\n' $((SECONDS - began))
 }
 
 step cargo fmt --all -- --check
@@ -43,4 +45,4 @@ else
     # Building it takes longer than all of the above, so that it is never installed here.
     printf '\n== cargo deny check: skipped, cargo-deny is not installed (cargo install cargo-deny --locked)\n'
 fi
-printf '\nall checks passed\n'
+printf '\nall checks passed in %s s\n' "$SECONDS"
