@@ -7,6 +7,8 @@ pub mod config;
 pub mod csv;
 pub mod delivery;
 mod engine;
+#[cfg(all(feature = "cli", feature = "mock"))]
+pub mod load;
 #[cfg(feature = "mock")]
 pub mod mock;
 pub mod model;

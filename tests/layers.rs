@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each folder with its level; folders of one level don't use each other.
-const LEVELS: [(&str, u8); 13] = [
+const LEVELS: [(&str, u8); 14] = [
     ("model", 0),
     ("config", 1),
     ("policy", 2),
@@ -23,6 +23,7 @@ const LEVELS: [(&str, u8); 13] = [
     ("actors", 5),
     ("engine", 6),
     ("service", 7),
+    ("load", 7),
     ("cli", 8),
 ];
 
@@ -30,10 +31,10 @@ const LEVELS: [(&str, u8); 13] = [
 const ONLY_IN: [(&str, &[&str]); 10] = [
     ("rusqlite", &["state"]),
     ("awc", &["transport"]),
-    ("tokio_rustls", &["transport"]),
-    ("rustls", &["transport"]),
-    ("actix", &["actors", "engine", "service", "cli"]),
-    ("actix_rt", &["transport", "actors", "engine", "service", "cli"]),
+    ("tokio_rustls", &["transport", "mock"]),
+    ("rustls", &["transport", "mock"]),
+    ("actix", &["actors", "engine", "service", "load", "cli"]),
+    ("actix_rt", &["transport", "actors", "engine", "service", "load", "cli"]),
     ("actix_web", &["service", "mock"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
@@ -224,10 +225,10 @@ fn may_use(user: &str, used: &str) -> bool {
     match (user, used) {
         (user, used) if user == used => true,
         ("mock", used) => used == "model",
-        // The command line starts embedded tenants; so may a host.
-        ("cli", "mock") => true,
-        // The crate's face is what any host uses; only the program stands outside of it.
-        ("cli", face) if face.starts_with(char::is_uppercase) => true,
+        // The command line and the load test start embedded tenants; so may a host.
+        ("cli" | "load", "mock") => true,
+        // The crate's face is what any host uses.
+        ("cli" | "load", face) if face.starts_with(char::is_uppercase) => true,
         (user, used) => matches!((level(user), level(used)), (Some(user), Some(used)) if used < user),
     }
 }
