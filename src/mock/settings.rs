@@ -9,6 +9,7 @@ use super::fault::FaultRule;
 use super::limit::{Quota, Rates};
 use super::query::Fate;
 use super::report::MockReport;
+use super::tls::Tls;
 use super::token::TokenSettings;
 
 /// The form in which a wait is told.
@@ -111,6 +112,8 @@ pub(super) struct Settings {
     pub(super) faults: Vec<FaultRule>,
     pub(super) wall_start: Option<Timestamp>,
     pub(super) strict: bool,
+    pub(super) ledger_keeps: usize,
+    pub(super) tls: Option<Tls>,
 }
 
 impl Settings {
