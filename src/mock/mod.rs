@@ -8,14 +8,18 @@
 //! makes what it expects from the same rows as what it serves.
 
 mod builder;
+mod columns;
 mod data;
+mod digits;
 mod expected;
 mod fault;
+mod file;
 mod flaws;
 mod host;
 mod ledger;
 mod limit;
 mod mangle;
+mod page;
 mod plan;
 mod player;
 mod query;
@@ -26,6 +30,7 @@ mod script;
 mod serve;
 mod server;
 mod settings;
+mod standard;
 mod tenant;
 mod token;
 mod told;
@@ -34,12 +39,15 @@ mod wire;
 mod words;
 
 pub use builder::{MockTenant, MockTenantBuilder};
-pub use data::PageBody;
+pub use columns::{Column, ColumnKind, Columns, DurationForm, FreeText, TimeForm};
+pub use data::{DataError, DataSet};
 pub use expected::Expected;
 pub use fault::{Fault, FaultRule, Matcher};
-pub use flaws::Flaw;
+pub use file::CsvFile;
+pub use flaws::{Flaw, Oddity};
 pub use host::{MockHost, MockHostBuilder, RunningHost};
 pub use ledger::{CallKind, Ledger, LedgerEntry, Refused, TokenLife};
+pub use page::PageBody;
 pub use plan::{MockPlan, PlanError};
 pub use query::{Fate, MockQuery};
 pub use report::{Count, End, LinkStyle, MockReport, Newline, OnPages, PageSizes};

@@ -76,7 +76,7 @@ impl Tenant {
             ("failed", Some(Fate::Fails(message))) => answer["errorMessage"] = json!(message),
             ("complete", _) => {
                 let report = self.settings.report(&query.template);
-                if let Some(rows) = report.and_then(|report| report.total_rows.of(report.rows)) {
+                if let Some(rows) = report.and_then(|report| report.total_rows.of(report.n_rows())) {
                     answer["totalRows"] = json!(rows);
                 }
             }
@@ -125,7 +125,7 @@ impl Tenant {
             script.gzip = report.gzip && request.accepts_gzip();
             script
         };
-        if let Some(count) = report.total_count.of(report.rows) {
+        if let Some(count) = report.total_count.of(report.n_rows()) {
             script.set("X-Total-Count", &count.to_string());
         }
         if script.status == 200
