@@ -16,9 +16,9 @@ use super::mangle::{instead, mangle};
 use super::query::{Fate, MockQuery};
 use super::request::{Call, MockRequest};
 use super::script::{Script, StreamFault};
-use super::settings::{OutageKind, RetryAfter, Settings, TokenTrouble};
+use super::settings::{Outage, OutageKind, Permission, RetryAfter, Settings, TokenTrouble};
 use super::token::TokenOffice;
-use super::told::{http_date, tell_quotas, wait_in, whole_seconds};
+use super::told::{http_date, tell_quotas, wait_in, wait_lines, whole_seconds};
 use super::verdict::Verdict;
 
 /// 2024-02-01T00:00:00Z: the wall clock of tenants that were given none.
@@ -96,14 +96,17 @@ impl Tenant {
     fn decide(&mut self, request: &MockRequest, call: &Call, now: Duration, remarks: &mut Remarks) -> Script {
         // Who is out of service refuses nobody for haste, and still sees who was told to wait.
         remarks.told_to_wait = self.limiter.is_offence(now);
-        match self.outage(now) {
-            Some(OutageKind::Reset) => {
-                let mut script = Script::refusal(503, "out of service");
-                script.fault = Some(StreamFault::Reset);
-                return script;
+        if let Some(outage) = self.outage(now) {
+            let mut script = Script::refusal(503, "out of service");
+            match outage.kind {
+                OutageKind::Reset => script.fault = Some(StreamFault::Reset),
+                OutageKind::Unavailable => {}
+                OutageKind::Silent => {
+                    script.fault = Some(StreamFault::NoAnswer);
+                    script.delay = outage.to - now;
+                }
             }
-            Some(OutageKind::Unavailable) => return Script::refusal(503, "out of service"),
-            None => {}
+            return script;
         }
         match self.limiter.admit(now) {
             Admission::Admitted => {}
@@ -117,8 +120,11 @@ impl Tenant {
             }
         }
         let query = call.query.as_deref().and_then(|id| self.find_query(id, now));
-        let fault = self.faults.meet(target(call, query, &self.queries));
+        let fault = self.faults.meet(target(call, query, &self.queries, now));
         remarks.faulted = fault.is_some();
+        if let Some(Fault::Wait { code, wait, form }) = &fault {
+            return self.throttled_as(form.as_ref(), *code, *wait, now, "told to wait");
+        }
         if let Some(script) = fault.as_ref().and_then(instead) {
             return script;
         }
@@ -177,6 +183,14 @@ impl Tenant {
         now: Duration,
         remarks: &mut Remarks,
     ) -> Script {
+        let (needed, scope) = match call.kind {
+            CallKind::Submit => (Permission::QueryExecute, "query execute"),
+            CallKind::Status => (Permission::QueryRead, "query read"),
+            _ => (Permission::ResultsRead, "results read"),
+        };
+        if self.settings.lacks.contains(&needed) {
+            return Script::refusal(403, &format!("the client lacks the permission: {scope}"));
+        }
         match call.kind {
             CallKind::Submit => self.submit(request, now, remarks),
             CallKind::Status => self.status(query, now),
@@ -186,16 +200,22 @@ impl Tenant {
 
     /// A refusal that names a wait, in the form this tenant uses.
     pub(super) fn throttled(&self, status: u16, wait: Duration, now: Duration, message: &str) -> Script {
+        self.throttled_as(None, status, wait, now, message)
+    }
+
+    fn throttled_as(
+        &self,
+        form: Option<&RetryAfter>,
+        status: u16,
+        wait: Duration,
+        now: Duration,
+        message: &str,
+    ) -> Script {
         let mut script = Script::refusal(status, message);
-        let seconds = whole_seconds(wait);
-        let date = self.wall(now + self.settings.latency).plus(Duration::from_secs(seconds));
-        let value = match &self.settings.retry_after {
-            RetryAfter::Seconds => seconds.to_string(),
-            RetryAfter::Missing => return script,
-            RetryAfter::Garbage(text) => text.clone(),
-            form => http_date(date, form),
-        };
-        script.set("Retry-After", &value);
+        let until = self.wall(now + self.settings.latency).plus(Duration::from_secs(whole_seconds(wait)));
+        for line in wait_lines(form.unwrap_or(&self.settings.retry_after), wait, until) {
+            script.headers.push(("Retry-After".to_owned(), line));
+        }
         script
     }
 
@@ -216,25 +236,26 @@ impl Tenant {
         self.settings.latency + spread * draw as u32 / 1024
     }
 
-    fn outage(&self, now: Duration) -> Option<OutageKind> {
-        self.settings.outages.iter().find(|o| (o.from..o.to).contains(&now)).map(|o| o.kind)
+    fn outage(&self, now: Duration) -> Option<Outage> {
+        self.settings.outages.iter().copied().find(|o| (o.from..o.to).contains(&now))
     }
 
     /// Whether a connection made now is to be reset at once.
     pub fn refuses_connections(&self, now: Duration) -> bool {
-        self.outage(now) == Some(OutageKind::Reset)
+        self.outage(now).is_some_and(|outage| outage.kind == OutageKind::Reset)
     }
 
     /// The tenant's own wall clock.
     pub fn wall(&self, now: Duration) -> Timestamp {
-        self.settings.wall_start.unwrap_or(WALL_START).plus(now)
+        let Timestamp(wall) = self.settings.wall_start.unwrap_or(WALL_START).plus(now);
+        Timestamp(wall.saturating_add(self.settings.skew_ms))
     }
 
     /// How long a request is left unread behind its head, which has just arrived.
     pub(super) fn stops_reading(&mut self, request: &MockRequest, now: Duration) -> Option<Duration> {
         let call = Call::read(request, &self.settings.token_path);
         let query = call.query.as_deref().and_then(|id| self.find_query(id, now));
-        self.faults.stops_reading(target(&call, query, &self.queries))
+        self.faults.stops_reading(target(&call, query, &self.queries, now))
     }
 
     /// A fault had a hand in that answer before it was decided.
@@ -352,7 +373,7 @@ impl Tenant {
     }
 }
 
-fn target<'a>(call: &Call, query: Option<usize>, queries: &'a [MockQuery]) -> Target<'a> {
+fn target<'a>(call: &Call, query: Option<usize>, queries: &'a [MockQuery], at: Duration) -> Target<'a> {
     let template = query.map(|nth| queries[nth].template.as_str());
-    Target { kind: call.kind, page: call.page, query_nth: query, template }
+    Target { kind: call.kind, page: call.page, query_nth: query, template, at }
 }
