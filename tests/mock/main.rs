@@ -7,6 +7,7 @@
 mod client;
 mod faults;
 mod limits;
+mod openapi;
 mod protocol;
 mod simulated;
 mod tokens;
