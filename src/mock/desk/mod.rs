@@ -19,6 +19,7 @@ use std::io;
 use tokio::io::AsyncWrite;
 
 use super::house::{Door, Resident};
+use super::openapi::openapi;
 use super::request::MockRequest;
 
 use self::answer::{Answer, send};
@@ -30,13 +31,14 @@ pub use self::scorecard::{CallsByKind, CallsOverTime, Figures, QueryLine, Scorec
 const ROOT: &str = "/__mock";
 
 /// The paths below the root, each with its method.
-const KNOWN: [(&str, &str); 7] = [
+const KNOWN: [(&str, &str); 8] = [
     ("/", "GET"),
     ("/ledger", "GET"),
     ("/scorecard", "GET"),
     ("/scorecard.json", "GET"),
     ("/scorecard.html", "GET"),
     ("/expected", "GET"),
+    ("/openapi.json", "GET"),
     ("/reset", "POST"),
 ];
 
@@ -88,14 +90,16 @@ fn short(below: &str, resident: &Resident, request: &MockRequest) -> Answer {
         Ok(text) => Answer::new(200, "application/json", text),
         Err(error) => Answer::refusal(500, &format!("the scorecard can't be written: {error}")),
     };
+    let page = |resident: &Resident| Answer::html(page::render(&resident.scorecard(), &resident.base_url));
     match below {
         "/reset" => {
             let now = resident.now();
             resident.tenant.lock().forget_ledger(now);
             Answer::new(204, "", Vec::new())
         }
-        "/scorecard.html" => Answer::html(page::render(&resident.scorecard())),
-        "/scorecard" if answer::prefers_html(request) => Answer::html(page::render(&resident.scorecard())),
+        "/openapi.json" => Answer::new(200, "application/json", openapi(&resident.base_url)),
+        "/scorecard.html" => page(resident),
+        "/scorecard" if answer::prefers_html(request) => page(resident),
         _ => json(&resident.scorecard()),
     }
 }
