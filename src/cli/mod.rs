@@ -13,6 +13,8 @@ mod limits;
 #[cfg(feature = "mock")]
 mod load;
 mod logging;
+#[cfg(feature = "mock")]
+mod mock;
 mod plan;
 mod progress;
 mod repair;
@@ -71,6 +73,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Forget { report, window } => forget(file, report, window.as_deref(), &screen),
         #[cfg(feature = "mock")]
         Command::Load(args) => load::run(args, mode, &screen),
+        #[cfg(feature = "mock")]
+        Command::Mock(args) => mock::serve(args, &screen),
         Command::Init { file } => match init::write(file) {
             Ok(done) => {
                 screen.lines(vec![done]);

@@ -7,12 +7,14 @@ use std::time::Duration;
 use crate::model::Timestamp;
 
 use super::fault::FaultRule;
+use super::ledger::CALLS_KEPT;
 use super::limit::{Quota, Rates};
-use super::query::Fate;
+use super::query::{Fate, Ready};
 use super::report::MockReport;
 use super::running::RunningMock;
-use super::settings::{Outage, RateLimitHeaders, RetryAfter, Settings, TokenOutage};
+use super::settings::{Licence, Outage, Permission, RateLimitHeaders, RetryAfter, Settings, TokenOutage};
 use super::tenant::Tenant;
+use super::tls::Tls;
 use super::token::{ExpiresIn, TokenSettings};
 
 /// The way to a mock tenant.
@@ -58,9 +60,12 @@ impl Default for MockTenantBuilder {
             retry_after: RetryAfter::Seconds,
             rate_limit_headers: RateLimitHeaders::None,
             max_open_queries: usize::MAX,
+            licence: Licence::default(),
+            lacks: Vec::new(),
+            json_kind: None,
             query_life: Duration::from_secs(24 * 3600),
             remembers_queries: false,
-            ready_after: Duration::ZERO,
+            ready: Ready::Between(Duration::ZERO, Duration::ZERO),
             latency: Duration::ZERO,
             latency_spread: Duration::ZERO,
             token_path: "/oauth2/token".into(),
@@ -70,17 +75,21 @@ impl Default for MockTenantBuilder {
             token_outages: Vec::new(),
             outages: Vec::new(),
             fates: HashMap::new(),
+            fates_of: HashMap::new(),
             every_fate: None,
             faults: Vec::new(),
             wall_start: None,
+            skew_ms: 0,
             strict: false,
+            ledger_keeps: CALLS_KEPT,
+            tls: None,
         };
         Self { settings, port: 0 }
     }
 }
 
 impl MockTenantBuilder {
-    fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    pub(super) fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.settings);
         self
     }
@@ -160,6 +169,25 @@ impl MockTenantBuilder {
         self.set(|s| s.max_open_queries = most)
     }
 
+    /// What the licence allows a submission to ask for; more is a 403. Default everything.
+    #[must_use]
+    pub fn licence(self, licence: Licence) -> Self {
+        self.set(|s| s.licence = licence)
+    }
+
+    /// The client lacks that permission: calls that need it are a 403. There may be several.
+    #[must_use]
+    pub fn lacks(self, permission: Permission) -> Self {
+        self.set(|s| s.lacks.push(permission))
+    }
+
+    /// Accepts a submission without `format`, and serves it the JSON kind: each page takes so much longer to convert,
+    /// every third or so call for one is a 504, and characters beyond ASCII come damaged. Default: refused with a 422.
+    #[must_use]
+    pub fn json_kind(self, convert: Duration) -> Self {
+        self.set(|s| s.json_kind = Some(convert))
+    }
+
     /// How long a query lives after its submission. Default a day.
     #[must_use]
     pub fn query_life(self, life: Duration) -> Self {
@@ -181,7 +209,13 @@ impl MockTenantBuilder {
     /// How long a query takes: a quarter queued, the rest running. Default none.
     #[must_use]
     pub fn ready_after(self, after: Duration) -> Self {
-        self.set(|s| s.ready_after = after)
+        self.ready(Ready::Between(after, after))
+    }
+
+    /// How long a query takes, drawn or by the number of its rows.
+    #[must_use]
+    pub fn ready(self, ready: Ready) -> Self {
+        self.set(|s| s.ready = ready)
     }
 
     /// How long every answer takes. Default none.
@@ -295,7 +329,15 @@ impl MockTenantBuilder {
         })
     }
 
-    /// What becomes of every query without a fate of its own.
+    /// What becomes of every query of that template without a fate of its own.
+    #[must_use]
+    pub fn fate_of(self, template_id: &str, fate: Fate) -> Self {
+        self.set(|s| {
+            s.fates_of.insert(template_id.to_owned(), fate);
+        })
+    }
+
+    /// What becomes of every query without a fate of its own or its template's.
     #[must_use]
     pub fn every_fate(self, fate: Fate) -> Self {
         self.set(|s| s.every_fate = Some(fate))
@@ -313,10 +355,42 @@ impl MockTenantBuilder {
         self.set(|s| s.wall_start = Some(start))
     }
 
+    /// How many milliseconds the tenant's wall clock is ahead, or behind if it is less than 0. Default none.
+    #[must_use]
+    pub fn clock_skew(self, milliseconds: i64) -> Self {
+        self.set(|s| s.skew_ms = milliseconds)
+    }
+
     /// Panics when a started tenant is dropped that was called while it had told to wait, and names the calls.
     #[must_use]
     pub fn strict(self) -> Self {
         self.set(|s| s.strict = true)
+    }
+
+    /// How many calls the ledger keeps at least; it holds a quarter more at most. What it no longer keeps still counts in
+    /// verdict and scorecard. Default a million.
+    #[must_use]
+    pub fn ledger_keeps(self, calls: usize) -> Self {
+        self.set(|s| s.ledger_keeps = calls)
+    }
+
+    /// Speaks TLS, with that kind of certificate. Default plain HTTP. A tenant that is served by other means than
+    /// [`start`](Self::start) or a host does not speak it.
+    #[must_use]
+    pub fn tls(self, tls: Tls) -> Self {
+        self.set(|s| s.tls = Some(tls))
+    }
+
+    /// The same tenant with data, tokens and latencies of its own: the nth of several that are otherwise alike.
+    #[must_use]
+    pub fn one_of_several(self, nth: u64) -> Self {
+        self.set(|s| s.seed = s.seed.wrapping_add(nth))
+    }
+
+    /// Changes the result of every template not named otherwise; where there was none, the usual one.
+    #[must_use]
+    pub fn change_default_report(self, change: impl FnOnce(&mut MockReport)) -> Self {
+        self.set(|s| change(s.default_report.get_or_insert_with(MockReport::default)))
     }
 
     /// The port to listen on; 0, the default, lets the system choose.
@@ -349,12 +423,28 @@ impl MockTenantBuilder {
     }
 
     /// Listens on loopback, from a thread of its own.
-    pub fn start(mut self) -> io::Result<RunningMock> {
+    ///
+    /// # Errors
+    /// If the port can't be had.
+    pub fn start(self) -> io::Result<RunningMock> {
+        RunningMock::start(self.port, self.into_started())
+    }
+
+    /// The tenant on the machine's time.
+    pub(super) fn into_started(mut self) -> Tenant {
         let wall = crate::model::WallClock::system().now();
         self.settings.wall_start.get_or_insert(wall);
         if self.settings.salt == 0 {
             self.settings.salt = wall.0.cast_unsigned();
         }
-        RunningMock::start(self.port, Tenant::new(self.settings))
+        Tenant::new(self.settings)
+    }
+
+    pub(super) fn own_port(&self) -> u16 {
+        self.port
+    }
+
+    pub(super) fn speaks_tls(&self) -> bool {
+        self.settings.tls.is_some()
     }
 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::data::mix;
 use super::ledger::CallKind;
+use super::settings::RetryAfter;
 use super::wire::WireFault;
 
 /// What goes wrong.
@@ -24,6 +25,15 @@ pub enum Fault {
         headers: Vec<(String, String)>,
         /// The body.
         body: String,
+    },
+    /// An answer of that status that names a wait, in that form or in the tenant's own; nothing is done.
+    Wait {
+        /// The status code.
+        code: u16,
+        /// How long.
+        wait: Duration,
+        /// In which form, if not the tenant's.
+        form: Option<RetryAfter>,
     },
     /// A 302 to that address; nothing is done.
     Redirect {
@@ -66,6 +76,8 @@ pub enum Fault {
     ManyHeaders,
     /// Adds or replaces a header line.
     Header(String, String),
+    /// Says nothing of the body's type.
+    Untyped,
     /// gzip, and the compressed bytes end early while the framing is right.
     GzipCut,
     /// gzip with a wrong checksum.
@@ -120,6 +132,7 @@ pub struct Matcher {
     each_target: bool,
     probability: f64,
     seed: u64,
+    during: Range<Duration>,
 }
 
 impl Matcher {
@@ -134,6 +147,7 @@ impl Matcher {
             each_target: false,
             probability: 1.0,
             seed: 0,
+            during: Duration::ZERO..Duration::MAX,
         }
     }
 
@@ -186,6 +200,13 @@ impl Matcher {
         self
     }
 
+    /// Only those that arrive in that time since the tenant's start. Others are not counted either.
+    #[must_use]
+    pub fn during(mut self, time: Range<Duration>) -> Self {
+        self.during = time;
+        self
+    }
+
     /// Only by chance, drawn from `seed`.
     #[must_use]
     pub fn by_chance(mut self, probability: f64, seed: u64) -> Self {
@@ -218,6 +239,7 @@ pub(super) struct Target<'a> {
     pub(super) page: Option<u64>,
     pub(super) query_nth: Option<usize>,
     pub(super) template: Option<&'a str>,
+    pub(super) at: Duration,
 }
 
 /// How often a rule was matched, for each query and page or for all together.
@@ -258,7 +280,8 @@ impl FaultBook {
             let matches = on.kind.is_none_or(|kind| kind == target.kind)
                 && on.page.is_none_or(|page| target.page == Some(page))
                 && on.query_nth.is_none_or(|nth| target.query_nth == Some(nth))
-                && on.template.as_deref().is_none_or(|template| target.template == Some(template));
+                && on.template.as_deref().is_none_or(|template| target.template == Some(template))
+                && on.during.contains(&target.at);
             if !matches {
                 continue;
             }
@@ -281,7 +304,8 @@ mod tests {
     use super::*;
 
     fn target(page: u64, nth: usize) -> Target<'static> {
-        Target { kind: CallKind::Page, page: Some(page), query_nth: Some(nth), template: Some("t") }
+        let at = Duration::from_secs(page);
+        Target { kind: CallKind::Page, page: Some(page), query_nth: Some(nth), template: Some("t"), at }
     }
 
     fn met(on: Matcher, targets: &[(u64, usize)]) -> Vec<bool> {
@@ -305,6 +329,14 @@ mod tests {
         assert_eq!(met(Matcher::pages().first(2), &asked), [true, true, false, false]);
         assert_eq!(met(Matcher::pages().matches(1..2), &asked), [false, true, false, false]);
         assert_eq!(met(Matcher::pages().first(1).each(), &asked), [true, true, false, true]);
+    }
+
+    #[test]
+    fn a_rule_for_a_time_neither_meets_nor_counts_what_comes_before_it() {
+        let seconds = |from, to| Duration::from_secs(from)..Duration::from_secs(to);
+        let asked = [(1, 0), (2, 0), (3, 0), (4, 0)];
+        assert_eq!(met(Matcher::pages().during(seconds(2, 4)), &asked), [false, true, true, false]);
+        assert_eq!(met(Matcher::pages().during(seconds(2, 4)).first(1), &asked), [false, true, false, false]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) fn instead(fault: &Fault) -> Option<Script> {
 pub(super) fn mangle(script: &mut Script, fault: Fault) {
     match fault {
         // Already in the answer: it was made by them.
-        Fault::Status { .. } | Fault::Redirect { .. } | Fault::WrongContentType => {}
+        Fault::Status { .. } | Fault::Wait { .. } | Fault::Redirect { .. } | Fault::WrongContentType => {}
         Fault::SamePageAs(_) | Fault::OtherRows => {}
         Fault::NoAnswer => script.fault = Some(StreamFault::NoAnswer),
         Fault::Reset => script.fault = Some(StreamFault::Reset),
@@ -59,6 +59,7 @@ pub(super) fn mangle(script: &mut Script, fault: Fault) {
         Fault::HugeHead => script.set("X-Filler", &"f".repeat(HUGE_LINE_BYTES)),
         Fault::ManyHeaders => (0..MANY_LINES).for_each(|n| script.set(&format!("X-Filler-{n}"), "f")),
         Fault::Header(name, value) => script.set(&name, &value),
+        Fault::Untyped => script.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Content-Type")),
         Fault::GzipCut => coded(script, |plain| {
             let mut bytes = gzip_member(plain);
             // The trailer alone is 8 bytes: a cut of 12 takes some of the data as well.

@@ -65,6 +65,9 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
             // Only the whole of a compressed body tells its length.
             let (mut pieces, mut whole) = (Pieces::gzip(body), Vec::new());
             while pieces.next(&mut whole) {}
+            if pieces.broke() {
+                return Err(Hangup::Closed);
+            }
             body = BodyPlan::Bytes(whole.into());
             script.gzip = false;
         }
@@ -128,6 +131,10 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
         while pieces.next(&mut piece) {
             self.piece(&mut piece).await?;
             piece.clear();
+        }
+        if pieces.broke() {
+            self.flush().await?;
+            return Err(Hangup::Closed);
         }
         if !self.chunked {
             return Ok(());
@@ -219,7 +226,7 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
     }
 }
 
-fn reason(status: u16) -> &'static str {
+pub(super) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         202 => "Accepted",
@@ -230,9 +237,11 @@ fn reason(status: u16) -> &'static str {
         401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
+        405 => "Method Not Allowed",
         408 => "Request Timeout",
         409 => "Conflict",
         410 => "Gone",
+        421 => "Misdirected Request",
         422 => "Unprocessable Content",
         429 => "Too Many Requests",
         500 => "Internal Server Error",

@@ -22,12 +22,38 @@ pub enum Fate {
     Fails(String),
     /// Runs for ever.
     NeverReady,
+    /// Says these words, one with each poll, and the last one from then on. Pages are there once that is `complete`.
+    Words(Vec<String>),
     /// Has a status that the protocol does not know.
     UnknownWord(String),
     /// Is gone once so many pages with rows were answered.
     ExpiresAfterPages(u64),
     /// Says `complete`, then `running` again, so many times. Pages are not found until it has settled.
     Flaps(u32),
+}
+
+/// How long a query takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// As long as is drawn between the two.
+    Between(Duration, Duration),
+    /// By the number of rows.
+    ByRows {
+        /// However few they are.
+        at_least: Duration,
+        /// What a million rows add.
+        per_million: Duration,
+    },
+}
+
+impl Ready {
+    /// The time that a query of so many rows takes; `draw` decides where it is drawn.
+    pub(super) fn time(self, draw: u64, rows: u64) -> Duration {
+        match self {
+            Self::Between(least, most) => least + most.saturating_sub(least).mul_f64(draw as f64 / u64::MAX as f64),
+            Self::ByRows { at_least, per_million } => at_least + per_million.mul_f64(rows as f64 / 1e6),
+        }
+    }
 }
 
 /// A query that was accepted.
@@ -51,6 +77,10 @@ pub struct MockQuery {
     pub pages_served: u64,
     /// Status answers since it was ready.
     pub polls_when_ready: u32,
+    /// Status answers so far.
+    pub polls: usize,
+    /// Whether it was submitted without a format, and is of the slow JSON kind.
+    pub json: bool,
     /// Whether its end was shown.
     pub read_to_end: bool,
     /// Whether it is gone.
@@ -65,11 +95,14 @@ pub(super) struct Submission {
     pub(super) template: String,
     pub(super) window: Window,
     pub(super) page_size: u64,
+    /// It names no format.
+    pub(super) json: bool,
 }
 
 impl Submission {
-    /// Reads the body of a submission; the error is status and message.
-    pub(super) fn read(body: &[u8]) -> Result<Self, (u16, String)> {
+    /// Reads the body of a submission, which may name no format where there is a JSON kind; the error is status and
+    /// message.
+    pub(super) fn read(body: &[u8], has_json_kind: bool) -> Result<Self, (u16, String)> {
         let refuse = |status: u16, message: &str| Err((status, message.to_owned()));
         let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
             return refuse(400, "the body is not a JSON object");
@@ -78,10 +111,11 @@ impl Submission {
         let Some(template) = body.get("templateId").and_then(Value::as_str).filter(|t| !t.is_empty()) else {
             return refuse(400, "templateId is missing");
         };
-        match body.get("format").and_then(Value::as_str) {
-            Some("csv") => {}
+        let json = match body.get("format").map(Value::as_str) {
+            Some(Some("csv")) => false,
+            None if has_json_kind => true,
             _ => return refuse(422, "format must be csv"),
-        }
+        };
         let Some(page_size) = body.get("pageSize").and_then(Value::as_u64).filter(|n| (1..=MAX_PAGE_SIZE).contains(n))
         else {
             return refuse(422, "pageSize must be a number from 1 to 1000000");
@@ -99,7 +133,7 @@ impl Submission {
             Some(Value::Array(filters)) => filters.iter().try_for_each(filter)?,
             Some(_) => return refuse(400, "filters is not a list"),
         }
-        Ok(Self { template: template.to_owned(), window, page_size })
+        Ok(Self { template: template.to_owned(), window, page_size, json })
     }
 
     /// An id that tells this submission; `salt` keeps two runs of a tenant from giving the same one.
@@ -121,7 +155,7 @@ impl Submission {
         let page_size = parts.next()?.parse().ok()?;
         let window =
             Window { from: Timestamp(parts.next()?.parse().ok()?), to: Timestamp(parts.next()?.parse().ok()?) };
-        Some(Self { template: parts.next()?.to_owned(), window, page_size })
+        Some(Self { template: parts.next()?.to_owned(), window, page_size, json: false })
     }
 }
 
@@ -166,7 +200,11 @@ impl MockQuery {
     /// The status word at this moment. Counts as a poll.
     pub(super) fn poll(&mut self, now: Duration) -> &str {
         let ready = now >= self.ready_at;
+        self.polls += 1;
         match &self.fate {
+            Some(Fate::Words(words)) => {
+                return words.get(self.polls - 1).or(words.last()).map_or("running", String::as_str);
+            }
             Some(Fate::NeverReady) => return "running",
             Some(Fate::UnknownWord(word)) if ready => return word,
             Some(Fate::Fails(_)) if ready => return "failed",
@@ -182,9 +220,21 @@ impl MockQuery {
 
     /// Whether pages can be read.
     pub(super) fn has_pages(&self, now: Duration) -> bool {
+        if let Some(Fate::Words(words)) = &self.fate {
+            return self.polls >= words.len() && words.last().is_some_and(|word| word == "complete");
+        }
         now >= self.ready_at
             && !matches!(self.fate, Some(Fate::NeverReady | Fate::UnknownWord(_) | Fate::Fails(_)))
             && self.flaps_left() == 0
+    }
+
+    /// Whether it has said `complete` and may take it back.
+    pub(super) fn wavers(&self) -> bool {
+        match &self.fate {
+            Some(Fate::Flaps(_)) => true,
+            Some(Fate::Words(words)) => words.iter().take(self.polls).any(|word| word == "complete"),
+            _ => false,
+        }
     }
 
     // Polls alternate complete, running, complete, …; the flaps are over when the last `running` was followed.
@@ -205,7 +255,7 @@ mod tests {
         "pageSize":5000}"#;
 
     fn status(body: &str) -> u16 {
-        Submission::read(body.as_bytes()).map_or_else(|(status, _)| status, |_| 202)
+        Submission::read(body.as_bytes(), false).map_or_else(|(status, _)| status, |_| 202)
     }
 
     #[test]
@@ -226,7 +276,7 @@ mod tests {
 
     #[test]
     fn an_id_reads_back_as_what_was_asked_for_and_a_made_up_one_does_not() {
-        let submission = Submission::read(GOOD.as_bytes()).unwrap();
+        let submission = Submission::read(GOOD.as_bytes(), false).unwrap();
         let id = submission.id(3, 99);
         assert_eq!(Submission::of_id(&id), Some(submission.clone()));
         assert_ne!(id, submission.id(3, 100));
@@ -245,6 +295,8 @@ mod tests {
             ready_at: Duration::from_secs(18),
             pages_served: 0,
             polls_when_ready: 0,
+            polls: 0,
+            json: false,
             read_to_end: false,
             expired: false,
             fate,
@@ -268,6 +320,39 @@ mod tests {
         }
         assert_eq!(words, ["complete", "running", "complete", "running", "complete"]);
         assert_eq!(query.poll(now), "complete");
+    }
+
+    #[test]
+    fn a_query_says_the_words_it_was_given_and_has_pages_after_the_last() {
+        let words = ["queued", "complete", "running", "complete"].map(str::to_owned);
+        let mut query = query(Some(Fate::Words(words.to_vec())));
+        let now = Duration::from_secs(11);
+        let mut said = Vec::new();
+        while !query.has_pages(now) {
+            said.push(query.poll(now).to_owned());
+        }
+        assert_eq!((said, query.poll(now)), (words.to_vec(), "complete"));
+        let mut fails = self::query(Some(Fate::Words(vec!["running".into(), "failed".into()])));
+        assert_eq!([(); 3].map(|()| fails.poll(now).to_owned()), ["running", "failed", "failed"]);
+        assert!(!fails.has_pages(now));
+    }
+
+    #[test]
+    fn the_time_to_completion_is_drawn_or_follows_the_rows() {
+        let s = Duration::from_secs;
+        let between = Ready::Between(s(10), s(20));
+        assert_eq!((between.time(0, 9), between.time(u64::MAX, 9)), (s(10), s(20)));
+        assert!((s(14)..s(16)).contains(&between.time(u64::MAX / 2, 9)));
+        let by_rows = Ready::ByRows { at_least: s(5), per_million: s(20) };
+        assert_eq!((by_rows.time(7, 0), by_rows.time(7, 2_500_000)), (s(5), s(55)));
+    }
+
+    #[test]
+    fn a_submission_without_a_format_is_of_the_json_kind_where_there_is_one() {
+        let body = GOOD.replace("\"format\":\"csv\",", "");
+        assert!(Submission::read(body.as_bytes(), true).unwrap().json);
+        assert!(!Submission::read(GOOD.as_bytes(), true).unwrap().json);
+        assert!(Submission::read(GOOD.replace("csv", "json").as_bytes(), true).is_err());
     }
 
     #[test]

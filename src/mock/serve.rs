@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::data::mix;
 use super::fault::Fault;
 use super::ledger::Refused;
 use super::query::{Fate, MockQuery, Submission};
@@ -17,27 +18,34 @@ impl Tenant {
         if !request.has_type("application/json") {
             return Script::refusal(400, "the body must be application/json");
         }
-        let submission = match Submission::read(&request.body) {
+        let submission = match Submission::read(&request.body, self.settings.json_kind.is_some()) {
             Ok(submission) => submission,
             Err((status, message)) => return Script::refusal(status, &message),
         };
-        if self.settings.report(&submission.template).is_none() {
+        let Some(rows) = self.settings.report(&submission.template).map(MockReport::n_rows) else {
             return Script::refusal(422, &format!("unknown templateId {}", submission.template));
-        }
+        };
         remarks.asked = Some((submission.template.clone(), submission.window));
+        if let Some(message) = self.settings.licence.refuses(submission.window, rows) {
+            return Script::refusal(403, &message);
+        }
         let life = self.settings.query_life;
         if self.queries.iter().filter(|query| query.is_open(now, life)).count() >= self.settings.max_open_queries {
             remarks.refused = Some(Refused::OpenQueries);
             return self.throttled(429, Duration::from_secs(1), now, "too many open queries");
         }
-        let id = submission.id(self.queries.len(), self.settings.salt);
-        self.open_query(submission, id.clone(), now, now + self.settings.ready_after);
+        let nth = self.queries.len();
+        let id = submission.id(nth, self.settings.salt);
+        let draw = mix(self.settings.seed ^ mix(nth as u64));
+        self.open_query(submission, id.clone(), now, now + self.settings.ready.time(draw, rows));
         remarks.query = Some(id.clone());
         Script::json(202, &json!({ "queryId": id }))
     }
 
     fn open_query(&mut self, submission: Submission, id: String, now: Duration, ready_at: Duration) -> usize {
         let nth = self.queries.len();
+        let fates = [self.settings.fates.get(&nth), self.settings.fates_of.get(&submission.template)];
+        let fate = fates.into_iter().flatten().next().or(self.settings.every_fate.as_ref()).cloned();
         self.queries.push(MockQuery {
             id,
             nth,
@@ -48,9 +56,11 @@ impl Tenant {
             ready_at,
             pages_served: 0,
             polls_when_ready: 0,
+            polls: 0,
+            json: submission.json,
             read_to_end: false,
             expired: false,
-            fate: self.settings.fates.get(&nth).or(self.settings.every_fate.as_ref()).cloned(),
+            fate,
         });
         nth
     }
@@ -74,9 +84,10 @@ impl Tenant {
         let mut answer = json!({ "queryId": query.id, "status": word });
         match (word.as_str(), &query.fate) {
             ("failed", Some(Fate::Fails(message))) => answer["errorMessage"] = json!(message),
+            ("failed", _) => answer["errorMessage"] = json!("the query failed"),
             ("complete", _) => {
                 let report = self.settings.report(&query.template);
-                if let Some(rows) = report.and_then(|report| report.total_rows.of(report.rows)) {
+                if let Some(rows) = report.and_then(|report| report.total_rows.of(report.n_rows())) {
                     answer["totalRows"] = json!(rows);
                 }
             }
@@ -104,7 +115,7 @@ impl Tenant {
             return Script::refusal(400, "pageSize differs from the submission's");
         }
         if !query.has_pages(now) {
-            let status = if matches!(query.fate, Some(Fate::Flaps(_))) { 404 } else { 409 };
+            let status = if query.wavers() { 404 } else { 409 };
             return Script::refusal(status, "the query is not complete");
         }
         let Some(report) = self.settings.report(&query.template).cloned() else {
@@ -123,9 +134,12 @@ impl Tenant {
             script.body = BodyPlan::Generated(report.page(source, shown, size));
             script.framing = if report.chunked { Framing::Chunked } else { Framing::ContentLength };
             script.gzip = report.gzip && request.accepts_gzip();
+            if query.json {
+                script = self.converted(script, page);
+            }
             script
         };
-        if let Some(count) = report.total_count.of(report.rows) {
+        if let Some(count) = report.total_count.of(report.n_rows()) {
             script.set("X-Total-Count", &count.to_string());
         }
         if script.status == 200
@@ -136,6 +150,20 @@ impl Tenant {
         let query = &mut self.queries[nth];
         query.pages_served += u64::from(!past_end);
         query.read_to_end |= past_end || last && report.end == End::LinkWithoutNext;
+        script
+    }
+}
+
+impl Tenant {
+    /// A page of the JSON kind: it comes late or not at all, and what is not ASCII does not survive.
+    fn converted(&self, mut script: Script, page: u64) -> Script {
+        let draw = mix(self.settings.seed ^ mix(page) ^ mix(self.ledger().len() as u64));
+        let plain = String::from_utf8_lossy(&script.body.whole()).replace(|c: char| !c.is_ascii(), "?");
+        script.body = BodyPlan::Bytes(plain.into());
+        if draw.is_multiple_of(3) {
+            script = Script::refusal(504, "the conversion took too long");
+        }
+        script.delay += self.settings.json_kind.unwrap_or_default();
         script
     }
 }

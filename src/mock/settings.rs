@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::model::Timestamp;
+use crate::model::{Timestamp, Window};
 
 use super::fault::FaultRule;
 use super::limit::{Quota, Rates};
-use super::query::Fate;
+use super::query::{Fate, Ready};
 use super::report::MockReport;
+use super::tls::Tls;
 use super::token::TokenSettings;
 
 /// The form in which a wait is told.
@@ -24,8 +25,10 @@ pub enum RetryAfter {
     Asctime,
     /// None: the client is not told, and is not held to it.
     Missing,
-    /// This text. The client is not held to it.
+    /// This text. The client is held to it only where it names a wait.
     Garbage(String),
+    /// A line for each of these texts. The client is held to the longest wait among them.
+    Lines(Vec<String>),
 }
 
 /// How the quotas and what is left of them are told with every answer.
@@ -48,6 +51,8 @@ pub enum OutageKind {
     Reset,
     /// Calls are answered 503.
     Unavailable,
+    /// Connections are made, and calls get no answer until it is over; then they are closed.
+    Silent,
 }
 
 /// A time without service.
@@ -83,6 +88,40 @@ pub struct TokenOutage {
     pub kind: TokenTrouble,
 }
 
+/// What a client may be allowed to do. Each step of the protocol needs one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// To submit queries.
+    QueryExecute,
+    /// To ask for a query's status.
+    QueryRead,
+    /// To fetch pages.
+    ResultsRead,
+}
+
+/// What the licence allows a submission to ask for; none for no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Licence {
+    /// The longest window, in days.
+    pub days: Option<u64>,
+    /// The most rows in a result.
+    pub rows: Option<u64>,
+}
+
+impl Licence {
+    /// Why a submission is refused, if it is.
+    pub(super) fn refuses(&self, window: Window, rows: u64) -> Option<String> {
+        const DAY_MS: u128 = 86_400_000;
+        // Both ends are included.
+        let asked = window.to.since(window.from).as_millis() + 1;
+        if let Some(days) = self.days.filter(|&days| asked > u128::from(days) * DAY_MS) {
+            return Some(format!("the licence covers windows of up to {days} days"));
+        }
+        let rows = self.rows.filter(|&most| rows > most)?;
+        Some(format!("the licence covers results of up to {rows} rows"))
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) seed: u64,
@@ -95,9 +134,13 @@ pub(super) struct Settings {
     pub(super) retry_after: RetryAfter,
     pub(super) rate_limit_headers: RateLimitHeaders,
     pub(super) max_open_queries: usize,
+    pub(super) licence: Licence,
+    pub(super) lacks: Vec<Permission>,
+    /// How long a page of the JSON kind takes to convert, where that kind is served.
+    pub(super) json_kind: Option<Duration>,
     pub(super) query_life: Duration,
     pub(super) remembers_queries: bool,
-    pub(super) ready_after: Duration,
+    pub(super) ready: Ready,
     pub(super) latency: Duration,
     pub(super) latency_spread: Duration,
     pub(super) token_path: String,
@@ -107,10 +150,14 @@ pub(super) struct Settings {
     pub(super) token_outages: Vec<TokenOutage>,
     pub(super) outages: Vec<Outage>,
     pub(super) fates: HashMap<usize, Fate>,
+    pub(super) fates_of: HashMap<String, Fate>,
     pub(super) every_fate: Option<Fate>,
     pub(super) faults: Vec<FaultRule>,
     pub(super) wall_start: Option<Timestamp>,
+    pub(super) skew_ms: i64,
     pub(super) strict: bool,
+    pub(super) ledger_keeps: usize,
+    pub(super) tls: Option<Tls>,
 }
 
 impl Settings {

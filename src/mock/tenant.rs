@@ -3,11 +3,13 @@
 //! `now` is the time since the tenant's start and comes from outside, so that the same tenant stands behind a TCP port
 //! or in a simulated network. Nothing here reads a clock, sleeps, or touches a socket.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Timestamp, Window};
 
 use super::data::mix;
+use super::desk::Records;
 use super::expected::Expected;
 use super::fault::{Fault, FaultBook, FaultRule, Target};
 use super::ledger::{CallKind, Ledger, LedgerEntry, Refused};
@@ -15,10 +17,10 @@ use super::limit::{Admission, Limiter};
 use super::mangle::{instead, mangle};
 use super::query::{Fate, MockQuery};
 use super::request::{Call, MockRequest};
-use super::script::{Script, StreamFault};
-use super::settings::{OutageKind, RetryAfter, Settings, TokenTrouble};
+use super::script::{BodyPlan, Script, StreamFault};
+use super::settings::{Outage, OutageKind, Permission, RetryAfter, Settings, TokenTrouble};
 use super::token::TokenOffice;
-use super::told::{http_date, tell_quotas, wait_in, whole_seconds};
+use super::told::{http_date, tell_quotas, wait_in, wait_lines, whole_seconds};
 use super::verdict::Verdict;
 
 /// 2024-02-01T00:00:00Z: the wall clock of tenants that were given none.
@@ -32,6 +34,8 @@ pub struct Tenant {
     limiter: Limiter,
     faults: FaultBook,
     ledger: Ledger,
+    /// Since when the ledger counts.
+    counts_since: Duration,
 }
 
 /// What a decision leaves in the ledger beside the script.
@@ -55,7 +59,8 @@ impl Tenant {
             limiter: Limiter::new(settings.rates.clone(), settings.quotas.clone(), settings.block),
             faults,
             queries: Vec::new(),
-            ledger: Ledger::default(),
+            counts_since: Duration::ZERO,
+            ledger: Ledger::keeping(settings.ledger_keeps),
             settings,
         }
     }
@@ -69,41 +74,48 @@ impl Tenant {
         if call.kind == CallKind::Token {
             script.delay += self.settings.token_delay;
         }
-        script.entry = self.ledger.len();
+        script.entry = self.ledger.next_place();
         self.remember_wait(&script, now);
         script.set("Date", &http_date(self.wall(now + script.delay), &RetryAfter::HttpDate));
         tell_quotas(&mut script, self.settings.rate_limit_headers, &self.limiter.standings(now));
-        self.ledger.open(LedgerEntry {
+        let query = remarks.query.or(call.query);
+        let rows = if let BodyPlan::Generated(page) = &script.body { page.n_rows() } else { 0 };
+        let entry = LedgerEntry {
             at: now,
             kind: call.kind,
-            path: call.path,
-            query: remarks.query.or(call.query),
+            path: self.ledger.shared(&call.path),
+            query: query.map(|id| self.ledger.shared(&id)),
             page: call.page,
             status: script.status_sent(),
             told_to_wait: remarks.told_to_wait,
             refused: remarks.refused,
-            asked: remarks.asked,
+            asked: remarks.asked.map(Arc::new),
             generation: remarks.generation,
             dead_token: remarks.dead_token,
             bytes: 0,
+            rows,
             ended: None,
             broke_off: false,
             faulted: remarks.faulted,
-        });
+        };
+        self.ledger.open(entry);
         script
     }
 
     fn decide(&mut self, request: &MockRequest, call: &Call, now: Duration, remarks: &mut Remarks) -> Script {
         // Who is out of service refuses nobody for haste, and still sees who was told to wait.
         remarks.told_to_wait = self.limiter.is_offence(now);
-        match self.outage(now) {
-            Some(OutageKind::Reset) => {
-                let mut script = Script::refusal(503, "out of service");
-                script.fault = Some(StreamFault::Reset);
-                return script;
+        if let Some(outage) = self.outage(now) {
+            let mut script = Script::refusal(503, "out of service");
+            match outage.kind {
+                OutageKind::Reset => script.fault = Some(StreamFault::Reset),
+                OutageKind::Unavailable => {}
+                OutageKind::Silent => {
+                    script.fault = Some(StreamFault::NoAnswer);
+                    script.delay = outage.to - now;
+                }
             }
-            Some(OutageKind::Unavailable) => return Script::refusal(503, "out of service"),
-            None => {}
+            return script;
         }
         match self.limiter.admit(now) {
             Admission::Admitted => {}
@@ -117,8 +129,11 @@ impl Tenant {
             }
         }
         let query = call.query.as_deref().and_then(|id| self.find_query(id, now));
-        let fault = self.faults.meet(target(call, query, &self.queries));
+        let fault = self.faults.meet(target(call, query, &self.queries, now));
         remarks.faulted = fault.is_some();
+        if let Some(Fault::Wait { code, wait, form }) = &fault {
+            return self.throttled_as(form.as_ref(), *code, *wait, now, "told to wait");
+        }
         if let Some(script) = fault.as_ref().and_then(instead) {
             return script;
         }
@@ -177,6 +192,14 @@ impl Tenant {
         now: Duration,
         remarks: &mut Remarks,
     ) -> Script {
+        let (needed, scope) = match call.kind {
+            CallKind::Submit => (Permission::QueryExecute, "query execute"),
+            CallKind::Status => (Permission::QueryRead, "query read"),
+            _ => (Permission::ResultsRead, "results read"),
+        };
+        if self.settings.lacks.contains(&needed) {
+            return Script::refusal(403, &format!("the client lacks the permission: {scope}"));
+        }
         match call.kind {
             CallKind::Submit => self.submit(request, now, remarks),
             CallKind::Status => self.status(query, now),
@@ -186,16 +209,22 @@ impl Tenant {
 
     /// A refusal that names a wait, in the form this tenant uses.
     pub(super) fn throttled(&self, status: u16, wait: Duration, now: Duration, message: &str) -> Script {
+        self.throttled_as(None, status, wait, now, message)
+    }
+
+    fn throttled_as(
+        &self,
+        form: Option<&RetryAfter>,
+        status: u16,
+        wait: Duration,
+        now: Duration,
+        message: &str,
+    ) -> Script {
         let mut script = Script::refusal(status, message);
-        let seconds = whole_seconds(wait);
-        let date = self.wall(now + self.settings.latency).plus(Duration::from_secs(seconds));
-        let value = match &self.settings.retry_after {
-            RetryAfter::Seconds => seconds.to_string(),
-            RetryAfter::Missing => return script,
-            RetryAfter::Garbage(text) => text.clone(),
-            form => http_date(date, form),
-        };
-        script.set("Retry-After", &value);
+        let until = self.wall(now + self.settings.latency).plus(Duration::from_secs(whole_seconds(wait)));
+        for line in wait_lines(form.unwrap_or(&self.settings.retry_after), wait, until) {
+            script.headers.push(("Retry-After".to_owned(), line));
+        }
         script
     }
 
@@ -212,29 +241,30 @@ impl Tenant {
 
     fn latency(&self) -> Duration {
         let spread = self.settings.latency_spread;
-        let draw = mix(self.settings.seed ^ mix(self.ledger.len() as u64)) % 1024;
+        let draw = mix(self.settings.seed ^ mix(self.ledger.next_place() as u64)) % 1024;
         self.settings.latency + spread * draw as u32 / 1024
     }
 
-    fn outage(&self, now: Duration) -> Option<OutageKind> {
-        self.settings.outages.iter().find(|o| (o.from..o.to).contains(&now)).map(|o| o.kind)
+    fn outage(&self, now: Duration) -> Option<Outage> {
+        self.settings.outages.iter().copied().find(|o| (o.from..o.to).contains(&now))
     }
 
     /// Whether a connection made now is to be reset at once.
     pub fn refuses_connections(&self, now: Duration) -> bool {
-        self.outage(now) == Some(OutageKind::Reset)
+        self.outage(now).is_some_and(|outage| outage.kind == OutageKind::Reset)
     }
 
     /// The tenant's own wall clock.
     pub fn wall(&self, now: Duration) -> Timestamp {
-        self.settings.wall_start.unwrap_or(WALL_START).plus(now)
+        let Timestamp(wall) = self.settings.wall_start.unwrap_or(WALL_START).plus(now);
+        Timestamp(wall.saturating_add(self.settings.skew_ms))
     }
 
     /// How long a request is left unread behind its head, which has just arrived.
     pub(super) fn stops_reading(&mut self, request: &MockRequest, now: Duration) -> Option<Duration> {
         let call = Call::read(request, &self.settings.token_path);
         let query = call.query.as_deref().and_then(|id| self.find_query(id, now));
-        self.faults.stops_reading(target(&call, query, &self.queries))
+        self.faults.stops_reading(target(&call, query, &self.queries, now))
     }
 
     /// A fault had a hand in that answer before it was decided.
@@ -278,6 +308,24 @@ impl Tenant {
     /// What it was asked so far.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// A copy of what it has written down, for whoever counts without holding it up.
+    pub(super) fn records(&self, now: Duration) -> Records {
+        Records {
+            since: self.counts_since,
+            now,
+            ledger: self.ledger.clone(),
+            rates: self.limiter.rates().clone(),
+            queries: self.queries.clone(),
+            query_life: self.settings.query_life,
+        }
+    }
+
+    /// Forgets every call, as if counting began at `now`. Limits, tokens and queries stay as they are.
+    pub fn forget_ledger(&mut self, now: Duration) {
+        self.ledger.forget();
+        self.counts_since = now;
     }
 
     /// What the ledger comes to, held against the rates that this tenant allows.
@@ -352,7 +400,7 @@ impl Tenant {
     }
 }
 
-fn target<'a>(call: &Call, query: Option<usize>, queries: &'a [MockQuery]) -> Target<'a> {
+fn target<'a>(call: &Call, query: Option<usize>, queries: &'a [MockQuery], at: Duration) -> Target<'a> {
     let template = query.map(|nth| queries[nth].template.as_str());
-    Target { kind: call.kind, page: call.page, query_nth: query, template }
+    Target { kind: call.kind, page: call.page, query_nth: query, template, at }
 }

@@ -65,12 +65,26 @@ fn longest_in(value: &str, own: Timestamp) -> Option<Duration> {
     single.chain(pairs).max()
 }
 
+/// Longer waits are as good as for ever, and easier to reckon with.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 fn wait_of(value: &str, own: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(value.parse().map_or(FOR_EVER, Duration::from_secs).min(FOR_EVER));
     }
     let date = httpdate::parse_http_date(value).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
     date.checked_sub(Duration::from_secs(u64::try_from(own.0).ok()? / 1000))
+}
+
+/// The lines of `Retry-After` that tell of a wait which is over at `until`.
+pub(super) fn wait_lines(form: &RetryAfter, wait: Duration, until: Timestamp) -> Vec<String> {
+    match form {
+        RetryAfter::Seconds => vec![whole_seconds(wait).to_string()],
+        RetryAfter::Missing => Vec::new(),
+        RetryAfter::Garbage(text) => vec![text.clone()],
+        RetryAfter::Lines(texts) => texts.clone(),
+        form => vec![http_date(until, form)],
+    }
 }
 
 pub(super) fn http_date(time: Timestamp, form: &RetryAfter) -> String {

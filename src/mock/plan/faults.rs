@@ -1,30 +1,16 @@
-//! A plan's words for what goes wrong: fates of queries, rules and their faults, the wire.
-
-use std::time::Duration;
+//! A plan's words for rules: which calls one meets. What it does to them is in [`then`](super::then).
 
 use serde::Deserialize;
+use serde::de::Error;
+use serde_saphyr::Spanned;
 
-use crate::mock::fault::{Fault, FaultRule, Matcher};
+use crate::mock::fault::{FaultRule, Matcher};
 use crate::mock::ledger::CallKind;
-use crate::mock::query::Fate;
-use crate::mock::wire::WireFault;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FateText {
-    pub(super) query: Option<usize>,
-    pub(super) then: FateKind,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum FateKind {
-    Fails(String),
-    NeverReady,
-    UnknownWord(String),
-    ExpiresAfterPages(u64),
-    Flaps(u32),
-}
+use super::error::PlanError;
+use super::limits::Between;
+use super::then::Then;
+use super::words::{Chance, Time};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,8 +21,8 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    pub(super) fn read(self) -> FaultRule {
-        FaultRule::new(self.on.read(), self.then.read())
+    pub(super) fn read(self) -> Result<FaultRule, PlanError> {
+        Ok(FaultRule::new(self.on.read()?, self.then.read()))
     }
 }
 
@@ -44,14 +30,16 @@ impl Rule {
 #[serde(deny_unknown_fields, default)]
 struct On {
     kind: Option<KindText>,
-    page: Option<u64>,
+    page: Option<Number>,
     query: Option<usize>,
     template: Option<String>,
     after: u64,
     first: Option<u64>,
     each: bool,
-    chance: Option<f64>,
+    chance: Option<Chance>,
     seed: u64,
+    from: Option<Time>,
+    until: Option<Spanned<Time>>,
 }
 
 #[derive(Deserialize)]
@@ -61,77 +49,32 @@ enum KindText {
     Submit,
     Status,
     Page,
+    Other,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Then {
-    Status(u16),
-    Wait { status: u16, seconds: u64 },
-    Redirect(String),
-    HtmlPage,
-    NoAnswer,
-    Reset,
-    CutAt(u64),
-    CutBeforeFinalChunk,
-    ResetAt(u64),
-    Stall { after: u64, ms: u64 },
-    DelayMs(u64),
-    Unframed,
-    TwoLengths,
-    BothLengths,
-    HugeHead,
-    ManyHeaders,
-    Informational(u32),
-    GzipCut,
-    GzipBadCrc,
-    GzipMultiMember,
-    GzipBomb(u64),
-    Br,
-    ReplaceBody(String),
-    ShortenBy(u64),
-    SamePageAs(u64),
-    OtherRows,
-    OtherHeader(String),
-    HeaderOnly,
-    FlipByte(u64),
-    ClosedIdle,
-    Wire(WireText),
-}
+/// Pages are counted from 1.
+#[derive(Clone, Copy)]
+pub(super) struct Number(pub(super) u64);
 
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum WireText {
-    CutAt(u64),
-    ResetAt(u64),
-    Stall { at: u64, ms: u64 },
-    Drip { from: u64, bytes: u64, every_ms: u64 },
-    StopReadingMs(u64),
-}
-
-impl FateKind {
-    pub(super) fn read(self) -> Fate {
-        match self {
-            Self::Fails(message) => Fate::Fails(message),
-            Self::NeverReady => Fate::NeverReady,
-            Self::UnknownWord(word) => Fate::UnknownWord(word),
-            Self::ExpiresAfterPages(pages) => Fate::ExpiresAfterPages(pages),
-            Self::Flaps(times) => Fate::Flaps(times),
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        match u64::deserialize(source)? {
+            0 => Err(D::Error::custom("there is no page 0, pages are counted from 1")),
+            number => Ok(Self(number)),
         }
     }
 }
 
 impl On {
-    fn read(self) -> Matcher {
+    fn read(self) -> Result<Matcher, PlanError> {
         let mut on = match (self.page, self.kind) {
-            (Some(page), _) => Matcher::page(page),
+            (Some(Number(page)), _) => Matcher::page(page),
             (None, None) => Matcher::any(),
-            (None, Some(KindText::Token)) => Matcher::kind(CallKind::Token),
-            (None, Some(KindText::Submit)) => Matcher::kind(CallKind::Submit),
-            (None, Some(KindText::Status)) => Matcher::kind(CallKind::Status),
-            (None, Some(KindText::Page)) => Matcher::pages(),
+            (None, Some(kind)) => Matcher::kind(kind.read()),
         };
         on = on.matches(self.after..self.first.map_or(u64::MAX, |n| self.after.saturating_add(n)));
+        let Between { from, to } = Between::of(self.from, self.until)?;
+        on = on.during(from..to);
         if let Some(nth) = self.query {
             on = on.of_query(nth);
         }
@@ -141,57 +84,18 @@ impl On {
         if self.each {
             on = on.each();
         }
-        on.by_chance(self.chance.unwrap_or(1.0), self.seed)
+        Ok(on.by_chance(self.chance.map_or(1.0, |Chance(chance)| chance), self.seed))
     }
 }
 
-impl Then {
-    fn read(self) -> Fault {
+impl KindText {
+    fn read(self) -> CallKind {
         match self {
-            Self::Status(code) => Fault::status(code),
-            Self::Wait { status, seconds } => Fault::told_to_wait(status, seconds),
-            Self::Redirect(to) => Fault::Redirect { to },
-            Self::HtmlPage => Fault::WrongContentType,
-            Self::NoAnswer => Fault::NoAnswer,
-            Self::Reset => Fault::Reset,
-            Self::CutAt(at) => Fault::CutAt(at),
-            Self::CutBeforeFinalChunk => Fault::CutBeforeFinalChunk,
-            Self::ResetAt(at) => Fault::ResetAt(at),
-            Self::Stall { after, ms } => Fault::StallAfter(after, Duration::from_millis(ms)),
-            Self::DelayMs(ms) => Fault::Delay(Duration::from_millis(ms)),
-            Self::Unframed => Fault::Unframed,
-            Self::TwoLengths => Fault::TwoLengths,
-            Self::BothLengths => Fault::BothLengths,
-            Self::HugeHead => Fault::HugeHead,
-            Self::ManyHeaders => Fault::ManyHeaders,
-            Self::Informational(n) => Fault::Informational(n),
-            Self::GzipCut => Fault::GzipCut,
-            Self::GzipBadCrc => Fault::GzipBadCrc,
-            Self::GzipMultiMember => Fault::GzipMultiMember,
-            Self::GzipBomb(bytes) => Fault::GzipBomb(bytes),
-            Self::Br => Fault::Br,
-            Self::ReplaceBody(text) => Fault::ReplaceBody(text.into()),
-            Self::ShortenBy(bytes) => Fault::ShortenBy(bytes),
-            Self::SamePageAs(page) => Fault::SamePageAs(page),
-            Self::OtherRows => Fault::OtherRows,
-            Self::OtherHeader(text) => Fault::OtherHeader(text),
-            Self::HeaderOnly => Fault::HeaderOnly,
-            Self::FlipByte(at) => Fault::FlipByte(at),
-            Self::ClosedIdle => Fault::ClosedIdle,
-            Self::Wire(wire) => Fault::Wire(wire.read()),
-        }
-    }
-}
-
-impl WireText {
-    fn read(self) -> WireFault {
-        let ms = Duration::from_millis;
-        match self {
-            Self::CutAt(at) => WireFault::CutAt(at),
-            Self::ResetAt(at) => WireFault::ResetAt(at),
-            Self::Stall { at, ms: time } => WireFault::StallAt(at, ms(time)),
-            Self::Drip { from, bytes, every_ms } => WireFault::Drip { from, bytes, every: ms(every_ms) },
-            Self::StopReadingMs(time) => WireFault::StopReading(ms(time)),
+            Self::Token => CallKind::Token,
+            Self::Submit => CallKind::Submit,
+            Self::Status => CallKind::Status,
+            Self::Page => CallKind::Page,
+            Self::Other => CallKind::Other,
         }
     }
 }

@@ -1,35 +1,45 @@
-//! A plan's words for limits and for service: rates that change, quotas, outages, the token endpoint.
+//! A plan's words for what a tenant allows: rates that change, quotas, permissions, the licence; how it tells of them;
+//! and when it is out.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_saphyr::Spanned;
 
 use crate::mock::MockTenantBuilder;
-use crate::mock::settings::{Outage, OutageKind, RateLimitHeaders, TokenOutage, TokenTrouble};
-use crate::mock::token::ExpiresIn;
+use crate::mock::settings::{Licence, Outage, OutageKind, Permission, RateLimitHeaders, RetryAfter};
+
+use super::error::PlanError;
+use super::words::{Amount, Rate, Texts, Time};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OutageText {
-    from_ms: u64,
-    to_ms: u64,
-    #[serde(default)]
-    unavailable: bool,
+    from: Option<Time>,
+    until: Option<Spanned<Time>>,
+    then: OutageKindText,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OutageKindText {
+    Reset,
+    Unavailable,
+    Silent,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RateText {
-    from_ms: u64,
-    calls: f64,
+    at: Time,
+    requests_per_second: Rate,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct QuotaText {
     calls: usize,
-    per_ms: u64,
+    per: Time,
 }
 
 #[derive(Deserialize)]
@@ -41,72 +51,81 @@ pub(super) enum HeadersText {
     Structured,
 }
 
+/// The form of a wait.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TokenText {
-    /// What is said of a token's life; `null` for nothing.
-    #[serde(default, deserialize_with = "said")]
-    expires_in: Option<Value>,
-    refresh: Option<RefreshText>,
-    error: Option<String>,
-    scopes: Option<Vec<String>>,
-    delay_ms: Option<u64>,
-    #[serde(default)]
-    revoked_at_ms: Vec<u64>,
-    #[serde(default)]
-    outages: Vec<TokenOutageText>,
+#[serde(rename_all = "snake_case")]
+pub(super) enum RetryAfterText {
+    Seconds,
+    HttpDate,
+    Rfc850,
+    Asctime,
+    Missing,
+    /// These lines, as they are.
+    Text(Texts),
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum RefreshText {
-    Rotating,
-    RotatingOrRevoked,
-    Kept,
-    Refused,
+pub(super) enum PermissionText {
+    QueryExecute,
+    QueryRead,
+    ResultsRead,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TokenOutageText {
-    from_ms: u64,
-    to_ms: u64,
-    then: TroubleText,
+pub(super) struct LicenceText {
+    days: Option<u64>,
+    rows: Option<Amount>,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum TroubleText {
-    Status(u16),
-    Wait { status: u16, ms: u64 },
-    Reset,
+#[serde(deny_unknown_fields)]
+pub(super) struct JsonKindText {
+    pub(super) convert: Time,
 }
 
-// Null is said like any other value; only a key that is left out is none.
-fn said<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(source).map(Some)
+/// A time, from the start or some moment on, to another moment or for ever.
+#[derive(Clone, Copy)]
+pub(super) struct Between {
+    pub(super) from: Duration,
+    pub(super) to: Duration,
 }
 
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
+impl Between {
+    pub(super) fn of(from: Option<Time>, until: Option<Spanned<Time>>) -> Result<Self, PlanError> {
+        let Time(from) = from.unwrap_or_default();
+        match until {
+            None => Ok(Self { from, to: Duration::MAX }),
+            Some(Spanned { value: Time(to), .. }) if to > from => Ok(Self { from, to }),
+            Some(until) => {
+                Err(PlanError::at(until.referenced, "`until` is not after `from` (0s if it is not written)"))
+            }
+        }
+    }
 }
 
 impl OutageText {
-    pub(super) fn read(self) -> Outage {
-        let kind = if self.unavailable { OutageKind::Unavailable } else { OutageKind::Reset };
-        Outage { from: ms(self.from_ms), to: ms(self.to_ms), kind }
+    pub(super) fn read(self) -> Result<Outage, PlanError> {
+        let kind = match self.then {
+            OutageKindText::Reset => OutageKind::Reset,
+            OutageKindText::Unavailable => OutageKind::Unavailable,
+            OutageKindText::Silent => OutageKind::Silent,
+        };
+        let Between { from, to } = Between::of(self.from, self.until)?;
+        Ok(Outage { from, to, kind })
     }
 }
 
 impl RateText {
     pub(super) fn lay(self, builder: MockTenantBuilder) -> MockTenantBuilder {
-        builder.requests_per_second_from(ms(self.from_ms), self.calls)
+        builder.requests_per_second_from(self.at.0, self.requests_per_second.0)
     }
 }
 
 impl QuotaText {
     pub(super) fn lay(self, builder: MockTenantBuilder) -> MockTenantBuilder {
-        builder.quota(self.calls, ms(self.per_ms))
+        builder.quota(self.calls, self.per.0)
     }
 }
 
@@ -121,42 +140,31 @@ impl HeadersText {
     }
 }
 
-impl TokenText {
-    pub(super) fn lay(self, mut builder: MockTenantBuilder) -> MockTenantBuilder {
-        if let Some(said) = self.expires_in {
-            builder = builder.expires_in(match said {
-                Value::Null => ExpiresIn::Missing,
-                said => ExpiresIn::Literal(said.to_string()),
-            });
+impl RetryAfterText {
+    pub(super) fn read(self) -> RetryAfter {
+        match self {
+            Self::Seconds => RetryAfter::Seconds,
+            Self::HttpDate => RetryAfter::HttpDate,
+            Self::Rfc850 => RetryAfter::Rfc850,
+            Self::Asctime => RetryAfter::Asctime,
+            Self::Missing => RetryAfter::Missing,
+            Self::Text(Texts(lines)) => RetryAfter::Lines(lines),
         }
-        builder = match self.refresh {
-            None => builder,
-            Some(RefreshText::Rotating) => builder.refresh_tokens(),
-            Some(RefreshText::RotatingOrRevoked) => builder.reuse_revokes_family(),
-            Some(RefreshText::Kept) => builder.refresh_without_rotation(),
-            Some(RefreshText::Refused) => builder.refuse_refresh(),
-        };
-        if let Some(error) = &self.error {
-            builder = builder.token_error(error);
-        }
-        if let Some(scopes) = &self.scopes {
-            builder = builder.scopes(&scopes.iter().map(String::as_str).collect::<Vec<_>>());
-        }
-        if let Some(delay) = self.delay_ms {
-            builder = builder.token_delay(ms(delay));
-        }
-        builder = self.revoked_at_ms.into_iter().fold(builder, |builder, at| builder.revoke_tokens_at(ms(at)));
-        self.outages.into_iter().fold(builder, |builder, outage| builder.token_outage(outage.read()))
     }
 }
 
-impl TokenOutageText {
-    fn read(self) -> TokenOutage {
-        let kind = match self.then {
-            TroubleText::Status(status) => TokenTrouble::Status(status),
-            TroubleText::Wait { status, ms: wait } => TokenTrouble::Wait(status, ms(wait)),
-            TroubleText::Reset => TokenTrouble::Reset,
-        };
-        TokenOutage { from: ms(self.from_ms), to: ms(self.to_ms), kind }
+impl PermissionText {
+    pub(super) fn read(self) -> Permission {
+        match self {
+            Self::QueryExecute => Permission::QueryExecute,
+            Self::QueryRead => Permission::QueryRead,
+            Self::ResultsRead => Permission::ResultsRead,
+        }
+    }
+}
+
+impl LicenceText {
+    pub(super) fn read(self) -> Licence {
+        Licence { days: self.days, rows: self.rows.map(|Amount(rows)| rows) }
     }
 }

@@ -1,29 +1,34 @@
-//! A tenant's settings as text: the plan files of `cxtract mock`.
+//! Tenants' settings as text: the plan files of `cxtract mock`, and the stories in `examples/plans/`.
 //!
-//! JSON, read strictly (an unknown key is an error that names it) and laid over whatever the builder already holds.
-//! Durations are milliseconds and say so in their names. Only what a person would write by hand is here; the builder
-//! can do more.
+//! YAML, read strictly: an unknown key is an error that names it, its line and what is known there. Either one tenant's
+//! settings stand at the top, or `tenants:` has several by name, and then what stands beside it holds for all of them.
+//! Whatever the builder can do can be written here; `docs/MOCK_PLANS.md` has every key.
 
+mod columns;
+mod error;
+mod fates;
 mod faults;
 mod limits;
 mod report;
+mod tenant;
+#[cfg(test)]
+mod tests;
+mod then;
+mod token;
+mod words;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::Path;
-use std::time::Duration;
 
-use serde::Deserialize;
+use serde_saphyr::Spanned;
 
-use self::faults::{FateText, Rule};
-use self::limits::{HeadersText, OutageText, QuotaText, RateText, TokenText};
-use self::report::Report;
-
+use self::tenant::{Named, TenantText};
 use super::builder::MockTenantBuilder;
 
-/// Why a plan can't be used; the text names line, key and what is known.
-#[derive(Debug, thiserror::Error)]
-#[error("the plan can't be read: {0}")]
-pub struct PlanError(#[from] serde_json::Error);
+pub use self::error::PlanError;
+
+/// How many tenants a plan may come to: each wants a port.
+const MOST_TENANTS: usize = 10_000;
 
 /// What a plan file describes: tenants with their names.
 #[derive(Clone, Debug)]
@@ -37,189 +42,145 @@ pub struct MockPlan {
 impl MockPlan {
     /// Reads the text of a plan. Files that it names stand in `folder`.
     ///
+    /// A tenant with `count: N` becomes N of them, `NAME-1` to `NAME-N`. Of several tenants each has data of its own:
+    /// the nth one's seed is the `seed` that it is given, or else the one at the top (1 if there is none), plus n.
+    ///
     /// # Errors
-    /// If it can't be used.
+    /// If it can't be used; the text names line, column, key and what is known.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, PlanError> {
-        let _ = folder;
-        Ok(Self { about: String::new(), tenants: vec![("mock".to_owned(), MockTenantBuilder::default().plan(text)?)] })
+        Self::of(text, folder).map_err(|error| error.showing(text))
+    }
+
+    fn of(text: &str, folder: &Path) -> Result<Self, PlanError> {
+        let mut top = read(text)?;
+        if let Some(count) = &top.count {
+            return Err(PlanError::at(
+                count.referenced,
+                "`count` stands under a tenant's name: tenants: {acme: {count: 5}}",
+            ));
+        }
+        let about = top.about.take().map(|about| about.value).unwrap_or_default();
+        let seed = top.seed.unwrap_or(1);
+        let named = top.tenants.take();
+        let shared = top.lay(MockTenantBuilder::default(), folder)?;
+        let tenants = match named {
+            None => vec![("mock".to_owned(), shared)],
+            Some(named) => several(named, &shared, seed, folder)?,
+        };
+        Ok(Self { about, tenants })
+    }
+
+    /// Reads a plan file. Files that it names stand in its folder.
+    ///
+    /// # Errors
+    /// If it can't be read or used; the text names the file as well.
+    pub fn read(file: &Path) -> Result<Self, PlanError> {
+        let text = std::fs::read_to_string(file).map_err(|error| PlanError::unreadable(file, &error))?;
+        Self::parse(&text, file.parent().unwrap_or(Path::new("."))).map_err(|error| error.in_file(file))
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Plan {
-    seed: Option<u64>,
-    requests_per_second: Option<f64>,
-    #[serde(default)]
-    requests_per_second_from: Vec<RateText>,
-    #[serde(default)]
-    quotas: Vec<QuotaText>,
-    rate_limit_headers: Option<HeadersText>,
-    latency_ms: Option<u64>,
-    latency_spread_ms: Option<u64>,
-    ready_after_ms: Option<u64>,
-    token_life_ms: Option<u64>,
-    token: Option<TokenText>,
-    block_ms: Option<u64>,
-    max_open_queries: Option<usize>,
-    default_report: Option<Report>,
-    #[serde(default)]
-    reports: HashMap<String, Report>,
-    #[serde(default)]
-    outages: Vec<OutageText>,
-    #[serde(default)]
-    fates: Vec<FateText>,
-    #[serde(default)]
-    faults: Vec<Rule>,
+fn read(text: &str) -> Result<TenantText, PlanError> {
+    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
+    // A file of comments alone, or none at all, is a tenant with every default.
+    let plan: Option<TenantText> = serde_saphyr::from_str_with_options(text, options)?;
+    Ok(plan.unwrap_or_default())
+}
+
+fn several(
+    named: Spanned<Named>,
+    shared: &MockTenantBuilder,
+    seed: u64,
+    folder: &Path,
+) -> Result<Vec<(String, MockTenantBuilder)>, PlanError> {
+    let mut tenants: Vec<(String, MockTenantBuilder)> = Vec::new();
+    let mut known = HashSet::new();
+    let place = named.referenced;
+    for (name, mut settings) in named.value.0 {
+        reject_nested(&settings)?;
+        let count = settings.count.take();
+        let first_seed = settings.seed.unwrap_or(seed.wrapping_add(tenants.len() as u64));
+        let tenant = settings.lay(shared.clone(), folder)?;
+        let names = match &count {
+            None => vec![name.value.clone()],
+            Some(count) if (1..=MOST_TENANTS).contains(&count.value) => {
+                (1..=count.value).map(|nth| format!("{}-{nth}", name.value)).collect()
+            }
+            Some(count) => {
+                return Err(PlanError::at(count.referenced, format!("`count` is from 1 to {MOST_TENANTS}")));
+            }
+        };
+        for (nth, full) in names.into_iter().enumerate() {
+            if !is_name(&full) {
+                let what =
+                    format!("`{full}` is no tenant's name: 1 to 64 letters, digits, `-` and `_`, the first no sign");
+                return Err(PlanError::at(name.referenced, what));
+            }
+            if !known.insert(full.to_ascii_lowercase()) {
+                return Err(PlanError::at(name.referenced, format!("there is a tenant `{full}` already")));
+            }
+            tenants.push((full, tenant.clone().seed(first_seed.wrapping_add(nth as u64))));
+        }
+        if tenants.len() > MOST_TENANTS {
+            return Err(PlanError::at(name.referenced, format!("more than {MOST_TENANTS} tenants")));
+        }
+    }
+    if tenants.is_empty() {
+        return Err(PlanError::at(place, "`tenants` names none: write one as `acme: {}`, or leave the key out"));
+    }
+    Ok(tenants)
+}
+
+fn reject_nested(settings: &TenantText) -> Result<(), PlanError> {
+    let place = |what: &str, at| Err(PlanError::at(at, format!("`{what}` stands at the top of the file only")));
+    match (&settings.tenants, &settings.about) {
+        (Some(tenants), _) => place("tenants", tenants.referenced),
+        (_, Some(about)) => place("about", about.referenced),
+        _ => Ok(()),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let is_sign = |byte: u8| matches!(byte, b'-' | b'_');
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || is_sign(byte))
+        && !text.bytes().next().is_some_and(is_sign)
 }
 
 impl MockTenantBuilder {
-    /// Lays a plan over what is set so far.
+    /// Lays one tenant's settings, written as in a plan, over what is set so far. Files that they name stand in the
+    /// working folder.
     ///
     /// ```
     /// use cxtract::mock::MockTenant;
     ///
-    /// let plan = r#"{
-    ///     "requests_per_second": 20, "requests_per_second_from": [{"from_ms": 60000, "calls": 5}],
-    ///     "quotas": [{"calls": 600, "per_ms": 60000}], "rate_limit_headers": "structured",
-    ///     "token_life_ms": 600000,
-    ///     "token": {"refresh": "rotating", "expires_in": 3600, "delay_ms": 200, "revoked_at_ms": [90000],
-    ///               "outages": [{"from_ms": 0, "to_ms": 5000, "then": {"wait": {"status": 429, "ms": 2000}}}]},
-    ///     "default_report": {"rows": 5000, "link": "proper"},
-    ///     "faults": [{"on": {"kind": "page", "each": true, "first": 1}, "then": {"wire": {"cut_at": 700}}}]
-    /// }"#;
+    /// let plan = "
+    ///     requests_per_second: 20
+    ///     rate_changes: [{at: 1m, requests_per_second: 5}]
+    ///     quotas: [{calls: 600, per: 1m}]
+    ///     token: {life: 10m, refresh: rotating, revoked_at: [90s]}
+    ///     default_report: {rows: 5000, link: proper}
+    ///     faults:
+    ///       # The first try of each page is cut off.
+    ///       - on: {kind: page, each: true, first: 1}
+    ///         then: {cut_at: 700}
+    /// ";
     /// let tenant = MockTenant::builder().plan(plan)?.build();
     /// # Ok::<(), cxtract::mock::PlanError>(())
     /// ```
-    pub fn plan(mut self, text: &str) -> Result<Self, PlanError> {
-        let plan: Plan = serde_json::from_str(text)?;
-        let ms = Duration::from_millis;
-        self = self.with(plan.seed, Self::seed);
-        self = self.with(plan.requests_per_second, Self::requests_per_second);
-        self = plan.requests_per_second_from.into_iter().fold(self, |builder, rate| rate.lay(builder));
-        self = plan.quotas.into_iter().fold(self, |builder, quota| quota.lay(builder));
-        self = self.with(plan.rate_limit_headers.map(HeadersText::read), Self::rate_limit_style);
-        self = self.with(plan.latency_ms.map(ms), Self::latency);
-        self = self.with(plan.latency_spread_ms.map(ms), Self::latency_spread);
-        self = self.with(plan.ready_after_ms.map(ms), Self::ready_after);
-        self = self.with(plan.token_life_ms.map(ms), Self::token_life);
-        self = self.with(plan.token, |builder, token| token.lay(builder));
-        self = self.with(plan.block_ms.map(ms), Self::block_for);
-        self = self.with(plan.max_open_queries, Self::max_open_queries);
-        self = self.with(plan.default_report.map(Report::read), Self::default_report);
-        for (template, report) in plan.reports {
-            self = self.report(&template, report.read());
+    ///
+    /// # Errors
+    /// If they can't be used, or name several tenants: those are for [`MockPlan`].
+    pub fn plan(self, text: &str) -> Result<Self, PlanError> {
+        self.of_one(text).map_err(|error| error.showing(text))
+    }
+
+    fn of_one(self, text: &str) -> Result<Self, PlanError> {
+        let settings = read(text)?;
+        let several = settings.tenants.as_ref().map(|tenants| tenants.referenced);
+        if let Some(place) = several.or(settings.count.as_ref().map(|count| count.referenced)) {
+            return Err(PlanError::at(place, "one tenant's settings are due here, and these are for several"));
         }
-        for outage in plan.outages {
-            self = self.outage(outage.read());
-        }
-        for fate in plan.fates {
-            let then = fate.then.read();
-            self = match fate.query {
-                Some(nth) => self.fate(nth, then),
-                None => self.every_fate(then),
-            };
-        }
-        for rule in plan.faults {
-            self = self.fault(rule.read());
-        }
-        Ok(self)
-    }
-
-    fn with<T>(self, value: Option<T>, set: impl FnOnce(Self, T) -> Self) -> Self {
-        match value {
-            Some(value) => set(self, value),
-            None => self,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::{Fate, MockRequest, MockTenant, PageSizes, WireFault};
-    use super::*;
-
-    #[test]
-    fn a_plan_sets_reports_limits_and_faults() {
-        let plan = r#"{
-            "seed": 7, "requests_per_second": 2, "latency_ms": 30,
-            "reports": {"detail": {"rows": 12, "header": "first", "end": "not_found", "total_count": {"stale": -2},
-                                   "page_sizes": {"at_most": 5}, "link": {"ends_early": 2}}},
-            "fates": [{"query": 1, "then": {"fails": "no licence"}}],
-            "outages": [{"from_ms": 5000, "to_ms": 6000, "unavailable": true}],
-            "faults": [{"on": {"kind": "token", "first": 1}, "then": {"wait": {"status": 503, "seconds": 2}}},
-                       {"on": {"page": 2, "each": true, "first": 1}, "then": "reset"}]
-        }"#;
-        let mut tenant = MockTenant::builder().plan(plan).unwrap().build();
-        let form = MockRequest::post("/oauth2/token", "application/x-www-form-urlencoded", "grant_type=x");
-        let script = tenant.answer(&form, Duration::ZERO);
-        assert_eq!((script.status, script.header("Retry-After")), (503, Some("2")));
-        assert_eq!(script.delay, Duration::from_millis(30));
-        assert_eq!(tenant.answer(&form, Duration::from_millis(5500)).status, 503);
-        assert_eq!(tenant.answer(&form, Duration::from_millis(6500)).status, 401);
-        assert_eq!(tenant.settings.report("detail").unwrap().page_sizes, PageSizes::AtMost(5));
-        assert_eq!(tenant.settings.fates[&1], Fate::Fails("no licence".into()));
-    }
-
-    #[test]
-    fn a_plan_sets_rates_that_change_quotas_and_how_they_are_told() {
-        let plan = r#"{
-            "requests_per_second": 20, "requests_per_second_from": [{"from_ms": 1000, "calls": 5}],
-            "quotas": [{"calls": 600, "per_ms": 60000}], "rate_limit_headers": "structured"
-        }"#;
-        let mut tenant = MockTenant::builder().plan(plan).unwrap().build();
-        let mut told = |at| {
-            let script = tenant.answer(&MockRequest::get("/", "none"), Duration::from_millis(at));
-            script.header("RateLimit").unwrap().to_owned()
-        };
-        assert_eq!(told(0), "\"default\";r=19;t=1, \"quota-1\";r=599;t=60");
-        assert_eq!(told(1000), "\"default\";r=4;t=1, \"quota-1\";r=598;t=59");
-    }
-
-    #[test]
-    fn a_plan_sets_the_token_endpoint_and_the_wire() {
-        let plan = r#"{
-            "token_life_ms": 5000,
-            "token": {"expires_in": "3600", "refresh": "rotating_or_revoked", "delay_ms": 40, "revoked_at_ms": [3000],
-                      "scopes": ["a"], "outages": [{"from_ms": 0, "to_ms": 10, "then": {"wait": {"status": 429, "ms": 20}}},
-                                  {"from_ms": 10, "to_ms": 30, "then": {"status": 500}},
-                                  {"from_ms": 30, "to_ms": 40, "then": "reset"}]},
-            "faults": [{"on": {"kind": "status"}, "then": {"wire": {"drip": {"from": 3, "bytes": 1, "every_ms": 5}}}},
-                       {"on": {"kind": "submit"}, "then": {"wire": {"stop_reading_ms": 70}}}]
-        }"#;
-        let mut tenant = MockTenant::builder().plan(plan).unwrap().build();
-        let form = "grant_type=client_credentials&client_id=i&client_secret=s&scope=a";
-        let form = MockRequest::post("/oauth2/token", "application/x-www-form-urlencoded", form);
-        let ms = Duration::from_millis;
-        let statuses = [30, 10].map(|at| tenant.answer(&form, ms(at)).status_sent());
-        assert_eq!(statuses, [0, 500]);
-        let granted = tenant.answer(&form, ms(100));
-        assert_eq!(granted.delay, ms(40));
-        let answer: serde_json::Value = serde_json::from_slice(&granted.body_bytes()).unwrap();
-        assert_eq!(answer["expires_in"], "3600");
-        assert!(answer["refresh_token"].is_string());
-        assert_eq!(tenant.ledger().token_lives()[0].until, ms(3000));
-        let told = tenant.answer(&form, ms(0));
-        assert_eq!((told.status, told.header("Retry-After")), (429, Some("1")));
-        let status = MockRequest::get("/api/v2/reporting/queries/q", "none");
-        let drip = WireFault::Drip { from: 3, bytes: 1, every: ms(5) };
-        assert_eq!(tenant.answer(&status, ms(2000)).wire, Some(drip));
-        let submission = MockRequest::post("/api/v2/reporting/queries", "application/json", "{}");
-        assert_eq!(tenant.stops_reading(&submission, ms(2000)), Some(ms(70)));
-    }
-
-    #[test]
-    fn a_plan_that_says_null_of_a_life_says_nothing() {
-        let said = |plan| format!("{:?}", MockTenant::builder().plan(plan).unwrap().build().settings.token.expires_in);
-        assert_eq!(said(r#"{"token": {"expires_in": null}}"#), "Missing");
-        assert_eq!(said(r#"{"token": {"expires_in": 7}}"#), "Literal(\"7\")");
-        assert_eq!(said(r#"{"token": {}}"#), "Right");
-    }
-
-    #[test]
-    fn an_unknown_key_is_named() {
-        let error = MockTenant::builder().plan(r#"{"rows": 5}"#).unwrap_err();
-        assert!(error.to_string().contains("`rows`"), "{error}");
-        assert!(MockTenant::builder().plan(r#"{"faults": [{"then": "explode"}]}"#).is_err());
+        settings.lay(self, Path::new(""))
     }
 }

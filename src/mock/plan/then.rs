@@ -1,0 +1,196 @@
+//! A plan's words for what a rule does to the calls it meets.
+//!
+//! Each word is one kind of fault, and its value is the least that it needs.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::mock::fault::Fault;
+use crate::mock::wire::WireFault;
+
+use super::faults::Number;
+use super::limits::RetryAfterText;
+use super::words::{Size, Status, Texts, Time};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Then {
+    Status(Status),
+    Answer(AnswerText),
+    Wait(WaitText),
+    Redirect(String),
+    HtmlPage,
+    NoAnswer,
+    Reset,
+    CutAt(Size),
+    CutBeforeFinalChunk,
+    ResetAt(Size),
+    Stall(StallText),
+    DripHead(Time),
+    DripBody(DripBodyText),
+    Delay(Time),
+    Unframed,
+    TwoLengths,
+    BothLengths,
+    WrongLength(i64),
+    HugeHead,
+    ManyHeaders,
+    Informational(u32),
+    Header(HeaderText),
+    Untyped,
+    GzipCut,
+    GzipBadCrc,
+    GzipMultiMember,
+    GzipBomb(Size),
+    Br,
+    EmptyBody,
+    ReplaceBody(String),
+    ShortenBy(Size),
+    SamePageAs(Number),
+    OtherRows,
+    OtherHeader(String),
+    HeaderOnly,
+    FlipByte(Size),
+    ClosedIdle,
+    Wire(WireText),
+}
+
+/// Another answer, spelled out.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AnswerText {
+    status: Status,
+    /// A list of texts is as many lines of that name.
+    #[serde(default)]
+    headers: BTreeMap<String, Texts>,
+    #[serde(default)]
+    body: String,
+}
+
+/// An answer that tells to wait, in the tenant's form or another one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WaitText {
+    #[serde(default = "too_many")]
+    status: Status,
+    #[serde(rename = "for")]
+    wait: Time,
+    told_as: Option<RetryAfterText>,
+}
+
+fn too_many() -> Status {
+    Status(429)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HeaderText {
+    name: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StallText {
+    at: Size,
+    #[serde(rename = "for")]
+    time: Time,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DripBodyText {
+    bytes: Size,
+    every: Time,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DripText {
+    from: Size,
+    bytes: Size,
+    every: Time,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WireText {
+    CutAt(Size),
+    ResetAt(Size),
+    Stall(StallText),
+    Drip(DripText),
+    StopReading(Time),
+}
+
+impl Then {
+    pub(super) fn read(self) -> Fault {
+        match self {
+            Self::Status(Status(code)) => Fault::status(code),
+            Self::Answer(answer) => answer.read(),
+            Self::Wait(WaitText { status: Status(code), wait: Time(wait), told_as }) => {
+                Fault::Wait { code, wait, form: told_as.map(RetryAfterText::read) }
+            }
+            Self::Redirect(to) => Fault::Redirect { to },
+            Self::HtmlPage => Fault::WrongContentType,
+            Self::NoAnswer => Fault::NoAnswer,
+            Self::Reset => Fault::Reset,
+            Self::CutAt(Size(at)) => Fault::CutAt(at),
+            Self::CutBeforeFinalChunk => Fault::CutBeforeFinalChunk,
+            Self::ResetAt(Size(at)) => Fault::ResetAt(at),
+            Self::Stall(StallText { at: Size(at), time: Time(time) }) => Fault::StallAfter(at, time),
+            Self::DripHead(Time(pause)) => Fault::DripHead(pause),
+            Self::DripBody(DripBodyText { bytes: Size(bytes), every: Time(every) }) => Fault::DripBody(bytes, every),
+            Self::Delay(Time(by)) => Fault::Delay(by),
+            Self::Unframed => Fault::Unframed,
+            Self::TwoLengths => Fault::TwoLengths,
+            Self::BothLengths => Fault::BothLengths,
+            Self::WrongLength(by) => Fault::WrongLength(by),
+            Self::HugeHead => Fault::HugeHead,
+            Self::ManyHeaders => Fault::ManyHeaders,
+            Self::Informational(n) => Fault::Informational(n),
+            Self::Header(HeaderText { name, value }) => Fault::Header(name, value),
+            Self::Untyped => Fault::Untyped,
+            Self::GzipCut => Fault::GzipCut,
+            Self::GzipBadCrc => Fault::GzipBadCrc,
+            Self::GzipMultiMember => Fault::GzipMultiMember,
+            Self::GzipBomb(Size(bytes)) => Fault::GzipBomb(bytes),
+            Self::Br => Fault::Br,
+            Self::EmptyBody => Fault::ReplaceBody(bytes::Bytes::new()),
+            Self::ReplaceBody(text) => Fault::ReplaceBody(text.into()),
+            Self::ShortenBy(Size(bytes)) => Fault::ShortenBy(bytes),
+            Self::SamePageAs(Number(page)) => Fault::SamePageAs(page),
+            Self::OtherRows => Fault::OtherRows,
+            Self::OtherHeader(text) => Fault::OtherHeader(text),
+            Self::HeaderOnly => Fault::HeaderOnly,
+            Self::FlipByte(Size(at)) => Fault::FlipByte(at),
+            Self::ClosedIdle => Fault::ClosedIdle,
+            Self::Wire(wire) => Fault::Wire(wire.read()),
+        }
+    }
+}
+
+impl AnswerText {
+    fn read(self) -> Fault {
+        let lines = |(name, Texts(values)): (String, Texts)| values.into_iter().map(move |value| (name.clone(), value));
+        Fault::Status {
+            code: self.status.0,
+            headers: self.headers.into_iter().flat_map(lines).collect(),
+            body: self.body,
+        }
+    }
+}
+
+impl WireText {
+    fn read(self) -> WireFault {
+        match self {
+            Self::CutAt(Size(at)) => WireFault::CutAt(at),
+            Self::ResetAt(Size(at)) => WireFault::ResetAt(at),
+            Self::Stall(StallText { at: Size(at), time: Time(time) }) => WireFault::StallAt(at, time),
+            Self::Drip(DripText { from: Size(from), bytes: Size(bytes), every: Time(every) }) => {
+                WireFault::Drip { from, bytes, every }
+            }
+            Self::StopReading(Time(time)) => WireFault::StopReading(time),
+        }
+    }
+}
