@@ -5,7 +5,7 @@
 
 use askama::Template;
 
-use super::percentiles::KindLatency;
+use super::percentiles::{KindLatency, Percentiles};
 use super::plots::{Line, over_percentiles, over_time};
 use super::report::LoadReport;
 use super::samples::Sample;
@@ -24,6 +24,14 @@ struct Card {
     name: &'static str,
     value: String,
     more: String,
+}
+
+/// Latencies of one kind of call, or of the waits for its turn.
+struct Row<'a> {
+    name: String,
+    counts: Option<&'a KindLatency>,
+    /// p50, p90, p99, p99.9 and the longest.
+    ms: [Option<f64>; 5],
 }
 
 #[derive(Template)]
@@ -53,7 +61,7 @@ pub(super) fn html(report: &LoadReport) -> String {
 }
 
 impl Page<'_> {
-    fn ms(&self, value: Option<f64>) -> String {
+    fn ms(&self, value: &Option<f64>) -> String {
         value.map_or_else(dash, |ms| format!("{ms:.1}"))
     }
 
@@ -65,14 +73,22 @@ impl Page<'_> {
         count.map_or_else(dash, |n| shown(n as f64))
     }
 
-    /// A kind's percentiles: those of its calls, then those of its turns.
-    fn rows(&self) -> Vec<(String, &KindLatency, [Option<f64>; 5])> {
-        let five = |found: &Option<super::Percentiles>| {
-            let at = |of: fn(&super::Percentiles) -> f64| found.as_ref().map(of);
+    /// The percentiles of each kind of call, with its counts, then those of its turns.
+    fn rows(&self) -> Vec<Row<'_>> {
+        let five = |found: &Option<Percentiles>| {
+            let at = |of: fn(&Percentiles) -> f64| found.as_ref().map(of);
             [at(|p| p.p50), at(|p| p.p90), at(|p| p.p99), at(|p| p.p999), at(|p| p.max)]
         };
-        let calls = self.report.latency.iter().map(|kind| (kind.kind.to_owned(), kind, five(&kind.took)));
-        let turns = self.report.latency.iter().map(|kind| (format!("{}'s turn", kind.kind), kind, five(&kind.waited)));
+        let calls = self.report.latency.iter().map(|kind| Row {
+            name: kind.kind.to_owned(),
+            counts: Some(kind),
+            ms: five(&kind.took),
+        });
+        let turns = self.report.latency.iter().map(|kind| Row {
+            name: format!("turn of a {}", kind.kind),
+            counts: None,
+            ms: five(&kind.waited),
+        });
         calls.chain(turns).collect()
     }
 }

@@ -12,6 +12,9 @@ use super::meter::Totals;
 /// More samples than this are thinned.
 const MOST: usize = 1_200;
 
+/// No stretch is shorter, in seconds, unless the load itself is.
+const SHORTEST: f64 = 0.5;
+
 /// What happened in one stretch of time, a second unless the load is long. Rates are by the second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Sample {
@@ -49,11 +52,12 @@ impl Samples {
             return None;
         }
         self.n_skipped = 0;
-        let (before, old, old_rows) = std::mem::replace(&mut self.before, (at, totals, rows));
-        let seconds = at.saturating_sub(before).as_secs_f64();
-        if seconds <= 0.0 {
+        // The rest of a second at the end would look like a leap or a fall.
+        let seconds = at.saturating_sub(self.before.0).as_secs_f64();
+        if seconds <= 0.0 || seconds < SHORTEST && !self.taken.is_empty() {
             return None;
         }
+        let (_, old, old_rows) = std::mem::replace(&mut self.before, (at, totals, rows));
         let rate = |new: u64, old: u64| new.saturating_sub(old) as f64 / seconds;
         let sample = Sample {
             at_s: at.as_secs_f64(),
@@ -120,7 +124,8 @@ mod tests {
         let second = samples.take(seconds(3), totals(30), 250, None).unwrap();
         assert_eq!((second.requests_per_second, second.bytes_per_second), (10.0, 1000.0));
         assert_eq!((second.rows_per_second, second.at_s, second.resident_bytes), (100.0, 3.0, None));
-        assert_eq!(samples.take(seconds(3), totals(30), 250, None), None, "no time has passed");
+        let short = Duration::from_millis(3_400);
+        assert_eq!(samples.take(short, totals(30), 250, None), None, "too little time has passed");
         assert_eq!(samples.into_all().len(), 2);
     }
 
