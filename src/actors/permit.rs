@@ -244,6 +244,36 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actors::CallSeen;
+    use crate::model::TenantName;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_call_that_went_out_is_told_of_and_with_what_it_took() {
+        let told = Arc::<Mutex<Vec<CallSeen>>>::default();
+        let heard = told.clone();
+        let tell = Arc::new(move |call: &CallSeen| heard.lock().push(call.clone()));
+        let observer = CallObserver::new(TenantName::new("acme"), tell);
+        let lines = PermitLines { observer, ..PermitLines::default() };
+        let permit = || Permit::new(1, CallKind::Page, None, 0, lines.clone(), &InFlight::default());
+        drop(permit());
+        let unsent = permit();
+        unsent.may_go();
+        unsent.end_unsent();
+        assert!(told.lock().is_empty(), "nothing went out");
+        let asked = Instant::now();
+        tokio::time::advance(Duration::from_secs(2)).await;
+        let page = permit().asked(asked);
+        let broken_off = permit();
+        (page.may_go(), broken_off.may_go());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        page.end_with_page(7);
+        drop(broken_off);
+        let (waited, took) = (Duration::from_secs(2), Duration::from_secs(1));
+        let tenant = TenantName::new("acme");
+        let page = CallSeen { tenant, kind: CallKind::Page, waited, took, outcome: Outcome::Ok, bytes: Some(7) };
+        let broken_off = CallSeen { waited: Duration::ZERO, outcome: Outcome::Local, bytes: None, ..page.clone() };
+        assert_eq!(*told.lock(), [page, broken_off]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn x5_a_permit_that_waited_for_something_else_is_good_for_its_turn_and_for_no_pause() {

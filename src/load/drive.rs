@@ -150,7 +150,7 @@ impl Run<'_> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         ticks.tick().await;
         let mut samples = Samples::default();
-        let mut before = self.meter.totals();
+        let mut before = (Instant::now(), self.meter.totals());
         let mut stopped = false;
         let is_done = loop {
             tokio::select! {
@@ -163,12 +163,13 @@ impl Run<'_> {
                 _ = ticks.tick() => {
                     let totals = self.meter.totals();
                     self.sample(&mut samples);
+                    let seconds = before.0.elapsed().as_secs_f64().max(1e-3);
                     on_tick(&Tick {
-                        bytes_per_second: (totals.bytes - before.bytes) as f64,
-                        requests_per_second: (totals.requests - before.requests) as f64,
+                        bytes_per_second: (totals.bytes - before.1.bytes) as f64 / seconds,
+                        requests_per_second: (totals.requests - before.1.requests) as f64 / seconds,
                         ..self.tick()
                     });
-                    before = totals;
+                    before = (Instant::now(), totals);
                 }
             }
         };
