@@ -113,6 +113,8 @@ pub struct Ledger {
     lives_forgotten: usize,
     /// What the calls came to that have gone.
     gone: Tally,
+    /// The token calls among them: a life may be longer than what is kept.
+    token_calls_gone: Vec<TokenCall>,
     peaks: Peaks,
     keep: usize,
     names: HashSet<Arc<str>>,
@@ -141,6 +143,7 @@ impl Ledger {
             lives: Vec::new(),
             lives_forgotten: 0,
             gone: Tally::default(),
+            token_calls_gone: Vec::new(),
             peaks: Peaks::default(),
             keep: calls.max(1),
             names: HashSet::new(),
@@ -157,6 +160,7 @@ impl Ledger {
         if self.entries.len() >= self.keep + self.keep.div_ceil(4) {
             let goes = self.entries.len() - self.keep;
             self.peaks = self.peaks();
+            self.token_calls_gone.extend(token_calls(&self.entries[..goes]));
             self.entries.drain(..goes).for_each(|call| self.gone.take(&call));
             self.first += goes;
         }
@@ -194,6 +198,7 @@ impl Ledger {
         self.first = self.next_place();
         self.entries.clear();
         (self.gone, self.peaks) = (Tally::default(), Peaks::default());
+        self.token_calls_gone.clear();
         self.lives_forgotten += self.lives.len();
         self.lives.clear();
     }
@@ -215,13 +220,17 @@ impl Ledger {
         tally
     }
 
+    /// Every token call since it began.
+    pub(super) fn all_token_calls(&self) -> Vec<TokenCall> {
+        self.token_calls_gone.iter().copied().chain(token_calls(&self.entries)).collect()
+    }
+
     /// The peaks over all calls, as far as they were all there at one time.
     pub(super) fn peaks(&self) -> Peaks {
         let peaks = Peaks {
             calls_in_any_second: self.max_in_any_second(),
             polls_in_any_second: self.max_polls_in_any_second(),
             pages_under_way: self.max_in_flight(CallKind::Page),
-            token_calls_in_a_life: self.most_token_calls_in_a_life(),
             least_fair_second: self.least_fair_second(),
         };
         peaks.or(&self.peaks)
@@ -307,6 +316,13 @@ impl Ledger {
     pub fn token_calls(&self) -> usize {
         self.iter().filter(|e| e.kind == CallKind::Token).count()
     }
+}
+
+/// When a token was asked for, and the generation that was issued.
+type TokenCall = (Duration, Option<u64>);
+
+fn token_calls(calls: &[LedgerEntry]) -> impl Iterator<Item = TokenCall> {
+    calls.iter().filter(|call| call.kind == CallKind::Token).map(|call| (call.at, call.generation))
 }
 
 fn most_in_any_second(mut times: Vec<Duration>) -> usize {

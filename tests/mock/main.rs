@@ -4,8 +4,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod books;
 mod client;
+mod desk;
 mod faults;
+mod host;
 mod limits;
 mod openapi;
 mod protocol;
