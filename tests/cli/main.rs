@@ -5,6 +5,7 @@
 mod exits;
 mod faults;
 mod init;
+mod mock;
 mod repair;
 mod resume;
 mod running;
