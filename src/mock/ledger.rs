@@ -174,7 +174,7 @@ impl Ledger {
 
     /// Up to so many calls from that place on, and the place of the first of them; later than asked for where those
     /// have gone.
-    pub(super) fn from_place(&self, place: usize, most: usize) -> (usize, &[LedgerEntry]) {
+    pub(super) fn calls_from(&self, place: usize, most: usize) -> (usize, &[LedgerEntry]) {
         let from = place.max(self.first).min(self.next_place());
         let calls = &self.entries[from - self.first..];
         (from, &calls[..calls.len().min(most)])
@@ -401,10 +401,10 @@ mod tests {
         assert_eq!(ledger.last().unwrap().at, Duration::from_millis(999));
         assert_eq!(ledger.entry(999).unwrap().at, Duration::from_millis(999));
         assert!(ledger.entry(10).is_none());
-        let (from, calls) = ledger.from_place(0, 7);
+        let (from, calls) = ledger.calls_from(0, 7);
         assert_eq!((from, calls.len()), (1000 - ledger.len(), 7));
         assert_eq!(calls[0].at, Duration::from_millis(from as u64));
-        assert!(ledger.from_place(2000, 7).1.is_empty());
+        assert!(ledger.calls_from(2000, 7).1.is_empty());
     }
 
     #[test]

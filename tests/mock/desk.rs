@@ -136,9 +136,12 @@ fn what_the_endpoint_tells_is_the_verdict_and_more() {
     assert_eq!(told["calls_over_time"]["calls"].as_array().unwrap().iter().filter_map(Value::as_u64).sum::<u64>(), 14);
 }
 
+/// What a client does, and the name of the finding for it.
+type Slip = (&'static str, fn(&mut Client));
+
 #[test]
 fn each_slip_is_found_by_its_name() {
-    let slips: [(&str, fn(&mut Client)); 6] = [
+    let slips: [Slip; 6] = [
         ("submits_once", |client| {
             (0..3).for_each(|_| assert_eq!(client.submit().status(), 202));
         }),
