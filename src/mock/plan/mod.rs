@@ -4,6 +4,7 @@
 //! settings stand at the top, or `tenants:` has several by name, and then what stands beside it holds for all of them.
 //! Whatever the builder can do can be written here; `docs/MOCK_PLANS.md` has every key.
 
+mod columns;
 mod error;
 mod fates;
 mod faults;
