@@ -9,6 +9,7 @@ mod data;
 mod faults;
 mod limits;
 mod openapi;
+mod plans;
 mod protocol;
 mod simulated;
 mod tokens;
