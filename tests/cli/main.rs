@@ -6,6 +6,7 @@ mod exits;
 mod faults;
 mod init;
 mod mock;
+mod plans;
 mod repair;
 mod resume;
 mod running;
