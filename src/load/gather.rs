@@ -57,7 +57,8 @@ fn tenants(targets: &Targets, measured: &Measured, outcomes: &Outcomes) -> Vec<T
     let results = each.map(|(((facts, count), ended), breaker_opens)| {
         let verdict: Option<Verdict> =
             targets.host.as_ref().and_then(|host| host.tenant(&facts.name)).map(|running| running.verdict());
-        let by_client = || facts.allowed.and_then(|allowed| count.used.share(allowed));
+        // Of no limit nothing is a share.
+        let used = |allowed| verdict.as_ref().map_or_else(|| count.used.share(allowed), |verdict| verdict.budget_used);
         let counted = |of: fn(&Verdict) -> usize| verdict.as_ref().map(|verdict| of(verdict) as u64);
         TenantResult {
             name: facts.name.clone(),
@@ -73,7 +74,7 @@ fn tenants(targets: &Targets, measured: &Measured, outcomes: &Outcomes) -> Vec<T
             pages: count.pages,
             throttled: count.throttled,
             failed_calls: count.failed,
-            budget_use: verdict.as_ref().map_or_else(by_client, |verdict| verdict.budget_used),
+            budget_use: facts.allowed.and_then(used),
             told_to_wait: counted(|verdict| verdict.calls_while_told_to_wait),
             refused_too_fast: counted(|verdict| verdict.refused_too_fast),
             duplicate_submissions: counted(|verdict| verdict.duplicate_submissions),
@@ -204,7 +205,8 @@ mod tests {
 
     #[test]
     fn every_figure_is_measured_where_everything_is_known() {
-        let outcomes = Outcomes { took: vec![3.0, 1.0, 2.0], rows: 1_000, ..Outcomes::default() };
+        let mut outcomes = Outcomes::default();
+        (outcomes.took, outcomes.rows) = (vec![3.0, 1.0, 2.0], 1_000);
         let tenants = [tenant(0.9, Some(1)), tenant(0.5, Some(2)), tenant(1.0, Some(0))];
         let found = figures(&measured(), &outcomes, &tenants, true);
         for figure in &FIGURES {

@@ -39,7 +39,7 @@ impl Latencies {
         }
         let at = |quantile| ms(self.0.value_at_quantile(quantile));
         // Further out than the calls reach, a quantile would only say the slowest one again.
-        let reaches = |quantile: &f64| (1.0 - quantile) * self.0.len() as f64 >= 1.0;
+        let reaches = |quantile: &f64| (1.0 - quantile) * self.0.len() as f64 > 1.0 - 1e-9;
         let curve = CURVE.into_iter().filter(reaches).map(|quantile| (quantile, at(quantile))).collect();
         Some(Percentiles { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: ms(self.0.max()), curve })
     }

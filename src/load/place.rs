@@ -95,7 +95,7 @@ fn yaml(load: &Load, tenants: &[TenantFacts]) -> String {
         line(format_args!("    allow_plain_http: true"));
         line(format_args!("    rate_limit: {{requests_per_second: {pace}, burst: {}}}", (pace / 4).clamp(5, 1000)));
         line(format_args!("    max_in_flight: {}\n    max_queries: {}", load.max_in_flight, tenant.max_queries));
-        line(format_args!("    poll: {{initial_delay: 500ms, max_delay: 10s}}"));
+        line(format_args!("    poll: {{initial_delay: 250ms, max_delay: 10s}}"));
     }
     line(format_args!("reports:"));
     for tenant in tenants {

@@ -20,8 +20,8 @@ pub enum Target {
     Urls {
         /// Their addresses, as in `http://127.0.0.1:8080`.
         urls: Vec<String>,
-        /// What each of them allows in a second.
-        requests_per_second: u32,
+        /// What each of them allows in a second; none for no limit.
+        requests_per_second: Option<u32>,
         /// Hosts that may be called although they are not this machine.
         allowed_hosts: Vec<String>,
     },

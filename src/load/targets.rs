@@ -111,7 +111,7 @@ impl Targets {
                 let facts = urls.iter().enumerate().map(|(nth, url)| TenantFacts {
                     name: format!("tenant-{}", nth + 1),
                     url: url.trim_end_matches('/').to_owned(),
-                    allowed: Some(f64::from(*requests_per_second)),
+                    allowed: requests_per_second.map(f64::from),
                     templates: usual_template(),
                     max_queries: load.reports,
                 });
