@@ -19,6 +19,7 @@ use std::io;
 use tokio::io::AsyncWrite;
 
 use super::house::{Door, Resident};
+use super::openapi::openapi;
 use super::request::MockRequest;
 
 use self::answer::{Answer, send};
@@ -30,13 +31,14 @@ pub use self::scorecard::{CallsByKind, CallsOverTime, Figures, QueryLine, Scorec
 const ROOT: &str = "/__mock";
 
 /// The paths below the root, each with its method.
-const KNOWN: [(&str, &str); 7] = [
+const KNOWN: [(&str, &str); 8] = [
     ("/", "GET"),
     ("/ledger", "GET"),
     ("/scorecard", "GET"),
     ("/scorecard.json", "GET"),
     ("/scorecard.html", "GET"),
     ("/expected", "GET"),
+    ("/openapi.json", "GET"),
     ("/reset", "POST"),
 ];
 
@@ -94,6 +96,7 @@ fn short(below: &str, resident: &Resident, request: &MockRequest) -> Answer {
             resident.tenant.lock().forget_ledger(now);
             Answer::new(204, "", Vec::new())
         }
+        "/openapi.json" => Answer::new(200, "application/json", openapi(&resident.base_url)),
         "/scorecard.html" => Answer::html(page::render(&resident.scorecard())),
         "/scorecard" if answer::prefers_html(request) => Answer::html(page::render(&resident.scorecard())),
         _ => json(&resident.scorecard()),
