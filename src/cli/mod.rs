@@ -11,6 +11,8 @@ mod forget;
 mod init;
 mod limits;
 mod logging;
+#[cfg(feature = "mock")]
+mod mock;
 mod plan;
 mod progress;
 mod repair;
@@ -65,6 +67,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args, &screen),
         Command::Repair(args) => repair::run(args, &screen),
         Command::Forget { report, window } => forget(file, report, window.as_deref(), &screen),
+        #[cfg(feature = "mock")]
+        Command::Mock(args) => mock::serve(args, &screen),
         Command::Init { file } => match init::write(file) {
             Ok(done) => {
                 screen.lines(vec![done]);

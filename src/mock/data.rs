@@ -1,24 +1,25 @@
-//! Rows made on the fly from (seed, template, window, row number).
+//! Where rows come from: made on the fly from (seed, template, window, row number), or read from a file.
 //!
-//! A row depends on nothing else, so that a page of any size can be made anywhere in the result in constant memory, two
+//! A row depends on nothing else, so that a page of any size can be had anywhere in the result in constant memory, two
 //! tenants of one seed agree across restarts, and the expected file is the same rows written once in order. Nothing
-//! here parses CSV: the judge must not share an idea of it with the accused.
+//! that makes rows parses CSV: the judge must not share an idea of it with the accused.
 
 use std::ops::Range;
+use std::path::Path;
 
-use bytes::Bytes;
+use crate::model::Window;
 
-use crate::model::{Timestamp, Window};
-
-use super::flaws::Flaw;
-use super::words::{AGENTS, COLUMNS, DISPOSITIONS, MEDIA, RAW_REMARKS, REMARKS, SKILLS, TAGS};
+use super::columns::{Columns, Table};
+use super::file::CsvFile;
+use super::flaws::{Flaw, Oddity};
+use super::standard::Standard;
+use super::words::COLUMNS;
 
 /// How many bytes a page is made at a time. Fewer, larger writes are what loopback speed depends on.
 pub(super) const PIECE_BYTES: usize = 128 * 1024;
 
-const BOM: &[u8] = b"\xEF\xBB\xBF";
-
 /// Spreads the bits of `x` (the finalizer of SplitMix64).
+#[inline]
 pub(super) fn mix(mut x: u64) -> u64 {
     x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -31,60 +32,160 @@ pub(super) fn fold(key: u64, text: &str) -> u64 {
     text.bytes().fold(mix(key), |k, b| mix(k ^ u64::from(b)))
 }
 
+/// Throws that follow from a key.
+pub(super) struct Dice(pub(super) u64);
+
+impl Dice {
+    #[inline]
+    pub(super) fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        mix(self.0)
+    }
+}
+
+/// Why a data set can't be used; the text says where and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A file can't be served.
+    #[error("the file {path} can't be served: {problem}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong, and the remedy.
+        problem: String,
+    },
+    /// Columns don't make a table.
+    #[error("the columns can't be used: {0}")]
+    Columns(String),
+    /// Settings of a report exclude each other.
+    #[error("the report can't be served: {0}")]
+    Report(String),
+}
+
+impl DataError {
+    pub(super) fn file(path: &Path, problem: impl Into<String>) -> Self {
+        Self::File { path: path.display().to_string(), problem: problem.into() }
+    }
+}
+
+/// What a report's rows are.
+#[derive(Clone, Debug, Default)]
+pub enum DataSet {
+    /// An interaction report of nineteen columns.
+    #[default]
+    Standard,
+    /// Columns of one's own choice.
+    Columns(Columns),
+    /// A file of one's own, the same for every window.
+    File(CsvFile),
+}
+
+/// What rows are made from.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) key: u64,
+    pub(super) window: Window,
+    /// Only spaces the times of rows.
+    pub(super) n_rows: u64,
+    pub(super) newline: &'static str,
+    pub(super) raw_newline_every: Option<u64>,
+}
+
+impl Origin {
+    pub(super) fn new(seed: u64, template: &str, window: Window, n_rows: u64) -> Self {
+        let key = mix(fold(seed, template) ^ mix(window.from.0.cast_unsigned()) ^ mix(!window.to.0.cast_unsigned()));
+        Self { key, window, n_rows, newline: "\n", raw_newline_every: None }
+    }
+
+    /// The milliseconds that the window spans.
+    pub(super) fn span_ms(&self) -> u64 {
+        self.window.to.since(self.window.from).as_millis() as u64
+    }
+
+    /// Twelve digits that differ from window to window.
+    pub(super) fn first_id(&self) -> u64 {
+        100_000_000_000 + self.key % 800_000_000_000
+    }
+}
+
 /// The rows of one result.
 #[derive(Clone, Debug)]
 pub(super) struct RowSource {
     key: u64,
-    first_id: u64,
-    start_ms: i64,
-    step_ms: u64,
     newline: &'static str,
-    raw_newline_every: Option<u64>,
     flaw_every: Option<u64>,
+    oddities: Vec<Oddity>,
+    pub(super) rows: Rows,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Rows {
+    Standard(Standard),
+    Columns(Table),
+    File {
+        file: CsvFile,
+        /// How many rows further on each row is taken from.
+        shift: u64,
+    },
 }
 
 impl RowSource {
-    /// The rows that `template` holds for `window` under `seed`; `n_rows` only spaces their times.
-    pub(super) fn new(
-        seed: u64,
-        template: &str,
-        window: Window,
-        n_rows: u64,
-        newline: &'static str,
-        raw_newline_every: Option<u64>,
-    ) -> Self {
-        let key = mix(fold(seed, template) ^ mix(window.from.0.cast_unsigned()) ^ mix(!window.to.0.cast_unsigned()));
-        let span = window.to.since(window.from).as_millis() as u64;
-        Self {
-            key,
-            first_id: 100_000_000_000 + key % 800_000_000_000,
-            start_ms: window.from.0,
-            step_ms: span / n_rows.max(1),
-            newline,
-            raw_newline_every,
-            flaw_every: None,
-        }
+    pub(super) fn new(origin: &Origin, data: &DataSet) -> Self {
+        let (rows, newline) = match data {
+            DataSet::Standard => (Rows::Standard(Standard::new(origin)), origin.newline),
+            DataSet::Columns(columns) => (Rows::Columns(Table::new(columns.clone(), origin)), origin.newline),
+            DataSet::File(file) => (Rows::File { file: file.clone(), shift: 0 }, file.newline()),
+        };
+        Self { key: origin.key, newline, flaw_every: None, oddities: Vec::new(), rows }
     }
 
-    /// The same with something wrong with every nth row.
+    /// The same with something wrong with every nth row, and with what is odd. Rows without a place for it stay.
     #[must_use]
-    pub(super) fn flawed(self, every: Option<u64>) -> Self {
-        Self { flaw_every: every, ..self }
+    pub(super) fn flawed(self, every: Option<u64>, oddities: &[Oddity]) -> Self {
+        if !self.can_be_flawed() {
+            return self;
+        }
+        let oddities = oddities.iter().copied().filter(|oddity| oddity.is_in_rows()).collect();
+        Self { flaw_every: every, oddities, ..self }
+    }
+
+    /// Whether rows have a field that a flaw can take the place of.
+    pub(super) fn can_be_flawed(&self) -> bool {
+        match &self.rows {
+            Rows::Standard(_) => true,
+            Rows::Columns(table) => table.has_slot(),
+            Rows::File { .. } => false,
+        }
     }
 
     /// What is wrong with that row.
     pub(super) fn flaw(&self, row: u64) -> Option<Flaw> {
-        self.flaw_every.and_then(|every| Flaw::of(row, every, self.key))
+        let flaw = self.flaw_every.and_then(|every| Flaw::of(row, every, self.key));
+        flaw.or_else(|| self.oddities.iter().find_map(|oddity| oddity.in_row(row)))
     }
 
-    /// The same result as another key would have made it: what an unstable page shows.
+    /// The same result as it is another time: what an unstable page shows.
     pub(super) fn changed(&self) -> Self {
-        Self { key: mix(self.key), ..self.clone() }
+        let rows = match &self.rows {
+            Rows::Standard(rows) => Rows::Standard(rows.changed()),
+            Rows::Columns(table) => Rows::Columns(table.changed()),
+            Rows::File { file, shift } => Rows::File { file: file.clone(), shift: shift + 1 },
+        };
+        Self { key: mix(self.key), rows, ..self.clone() }
+    }
+
+    /// How records end; those of a file as its header does.
+    pub(super) fn newline(&self) -> &'static str {
+        self.newline
     }
 
     /// The header record with its line ending.
-    pub(super) fn header(&self) -> String {
-        format!("{COLUMNS}{}", self.newline)
+    pub(super) fn header(&self) -> Vec<u8> {
+        match &self.rows {
+            Rows::Standard(_) => [COLUMNS, self.newline].concat().into_bytes(),
+            Rows::Columns(table) => [table.header(), self.newline.as_bytes()].concat(),
+            Rows::File { file, .. } => file.header().to_vec(),
+        }
     }
 
     /// A random yes or no that belongs to a page of this result.
@@ -92,277 +193,58 @@ impl RowSource {
         mix(self.key ^ mix(page) ^ salt) & 1 == 1
     }
 
-    /// Writes one row with its line ending.
-    pub(super) fn write_row(&self, row: u64, out: &mut Vec<u8>) {
-        let mut dice = Dice(self.key ^ mix(row));
-        let (a, b, c) = (dice.roll(), dice.roll(), dice.roll());
-        let id = self.first_id.wrapping_add(row);
-        digits(out, id, 12);
-        out.push(b',');
-        if a & 7 != 0 {
-            digits(out, id - a % 50, 12);
-        }
-        out.push(b',');
-        let jitter = if self.step_ms > 1 { b % self.step_ms } else { 0 };
-        let start = self.start_ms.saturating_add((self.step_ms.saturating_mul(row) + jitter).cast_signed());
-        time(out, start);
-        out.push(b',');
-        let handled_ms = b % 1_800_000;
-        time(out, start.saturating_add(handled_ms.cast_signed()));
-        out.push(b',');
-        digits(out, 10_000 + (a >> 8) % 4_000, 5);
-        text(out, AGENTS[pick(a, 20, 16)]);
-        text(out, SKILLS[pick(a, 24, 8)]);
-        text(out, MEDIA[pick(a, 27, 8)]);
-        text(out, if a & 0x40_0000_0000 == 0 { "Inbound" } else { "Outbound" });
-        text(out, "+1");
-        digits(out, 2_000_000_000 + b % 8_000_000_000, 10);
-        text(out, "+49");
-        digits(out, 30_000_000 + c % 60_000_000, 8);
-        text(out, DISPOSITIONS[pick(a, 30, 8)]);
-        out.push(b',');
-        decimal(out, handled_ms);
-        out.push(b',');
-        decimal(out, (c >> 20) % 60_000);
-        out.push(b',');
-        decimal(out, (c >> 36) % 600_000);
-        text(out, if c & 3 == 0 { "true" } else { "false" });
-        text(out, TAGS[pick(a, 40, 8)]);
-        let flaw = self.flaw(row);
-        match flaw {
-            Some(flaw) => out.extend_from_slice(flaw.remark().as_bytes()),
-            None => {
-                out.push(b',');
-                self.remark(row, b, c, out);
+    /// Makes rows from the front of the range until `out` has that length or there are no more. Answers where the last
+    /// one begins. Rows of a file are not made.
+    pub(super) fn make(&self, range: &mut Range<u64>, length: usize, out: &mut Vec<u8>) -> usize {
+        let spoiled = self.flaw_every.is_some() || !self.oddities.is_empty();
+        let mut last = out.len();
+        while range.start < range.end && out.len() < length {
+            last = out.len();
+            let flaw = if spoiled { self.flaw(range.start) } else { None };
+            match &self.rows {
+                Rows::Standard(rows) => rows.write_row(range.start, flaw, out),
+                Rows::Columns(table) => table.write_row(range.start, flaw, out),
+                Rows::File { .. } => {}
             }
+            range.start += 1;
         }
-        out.push(b',');
-        hex(out, mix(c ^ row));
-        out.extend_from_slice(flaw.map_or("", Flaw::tail).as_bytes());
-        out.extend_from_slice(self.newline.as_bytes());
+        last
     }
-
-    fn remark(&self, row: u64, b: u64, c: u64, out: &mut Vec<u8>) {
-        if self.raw_newline_every.is_some_and(|n| row % n.max(1) == n.max(1) - 1) {
-            out.extend_from_slice(RAW_REMARKS[pick(b, 50, 4)].as_bytes());
-            return;
-        }
-        if b & 0x100 == 0 {
-            out.extend_from_slice(b"case ");
-            digits(out, c >> 44, 7);
-            return;
-        }
-        out.push(b'"');
-        out.extend_from_slice(REMARKS[(b >> 40) as usize % REMARKS.len()].as_bytes());
-        if b & 0x200 != 0 {
-            out.push(b' ');
-            out.extend_from_slice(REMARKS[(c >> 50) as usize % REMARKS.len()].as_bytes());
-        }
-        out.push(b'"');
-    }
-}
-
-/// A page, made piece by piece.
-#[derive(Clone, Debug)]
-pub struct PageBody {
-    rows: RowSource,
-    range: Range<u64>,
-    prefix: Bytes,
-    final_newline: bool,
-}
-
-impl PageBody {
-    /// A page of those rows. `header` and `bom` say how it begins, `final_newline` how it ends.
-    pub(super) fn new(rows: RowSource, range: Range<u64>, bom: bool, header: bool, final_newline: bool) -> Self {
-        let mut prefix = Vec::new();
-        if bom {
-            prefix.extend_from_slice(BOM);
-        }
-        if header {
-            prefix.extend_from_slice(rows.header().as_bytes());
-        }
-        Self { rows, range, prefix: prefix.into(), final_newline }
-    }
-
-    /// The same page under another header.
-    pub(super) fn under_header(&self, header: &str) -> Self {
-        let prefix = format!("{header}{}", self.rows.newline).into_bytes().into();
-        Self { prefix, ..self.clone() }
-    }
-
-    /// The header alone.
-    pub(super) fn header_only(&self) -> Self {
-        Self { range: 0..0, prefix: self.rows.header().into_bytes().into(), ..self.clone() }
-    }
-
-    /// Rows on it that are still to come.
-    pub(super) fn n_rows(&self) -> u64 {
-        self.range.end.saturating_sub(self.range.start)
-    }
-
-    /// Appends the next piece to `out`; `false` once the page is at its end and nothing was appended.
-    pub fn next_piece(&mut self, out: &mut Vec<u8>) -> bool {
-        let start = out.len();
-        out.extend_from_slice(&std::mem::take(&mut self.prefix));
-        while self.range.start < self.range.end && out.len() - start < PIECE_BYTES {
-            self.rows.write_row(self.range.start, out);
-            self.range.start += 1;
-            if self.range.is_empty() && !self.final_newline {
-                out.truncate(out.len() - self.rows.newline.len());
-            }
-        }
-        out.len() > start
-    }
-
-    /// How many bytes the page has. Makes it once, in constant memory.
-    pub fn n_bytes(&self) -> u64 {
-        let (mut page, mut piece, mut n) = (self.clone(), Vec::new(), 0);
-        while page.next_piece(&mut piece) {
-            n += piece.len() as u64;
-            piece.clear();
-        }
-        n
-    }
-
-    /// The whole page.
-    pub fn whole(&self) -> Vec<u8> {
-        let (mut page, mut out) = (self.clone(), Vec::new());
-        while page.next_piece(&mut out) {}
-        out
-    }
-}
-
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        mix(self.0)
-    }
-}
-
-fn pick(bits: u64, shift: u32, of: usize) -> usize {
-    (bits >> shift) as usize & (of - 1)
-}
-
-fn text(out: &mut Vec<u8>, field: &str) {
-    out.push(b',');
-    out.extend_from_slice(field.as_bytes());
-}
-
-/// The numbers from 00 to 99: two digits cost one division.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[b'0'; 2]; 100];
-    let mut n = 0;
-    while n < 100 {
-        pairs[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
-        n += 1;
-    }
-    pairs
-};
-
-#[inline(always)]
-fn digits(out: &mut Vec<u8>, value: u64, width: usize) {
-    let mut buffer = [0; 20];
-    put(&mut buffer[..width], value);
-    out.extend_from_slice(&buffer[..width]);
-}
-
-/// Fills the place with the last digits of the value.
-#[inline(always)]
-fn put(place: &mut [u8], mut value: u64) {
-    let mut pairs = place.rchunks_exact_mut(2);
-    for pair in &mut pairs {
-        pair.copy_from_slice(&PAIRS[(value % 100) as usize]);
-        value /= 100;
-    }
-    if let [odd] = pairs.into_remainder() {
-        *odd = b'0' + (value % 10) as u8;
-    }
-}
-
-/// Milliseconds as seconds with three decimals.
-fn decimal(out: &mut Vec<u8>, ms: u64) {
-    let seconds = ms / 1000;
-    let width = match seconds {
-        0..10 => 1,
-        10..100 => 2,
-        100..1000 => 3,
-        _ => 4,
-    };
-    digits(out, seconds, width);
-    out.push(b'.');
-    digits(out, ms % 1000, 3);
-}
-
-fn hex(out: &mut Vec<u8>, value: u64) {
-    let mut buffer = [0; 16];
-    for (i, place) in buffer.iter_mut().enumerate() {
-        *place = b"0123456789abcdef"[(value >> (60 - 4 * i)) as usize & 15];
-    }
-    out.extend_from_slice(&buffer);
-}
-
-/// RFC 3339 in UTC with milliseconds; years 0000 to 9999. Written by hand because it runs twice a row.
-fn time(out: &mut Vec<u8>, ms: i64) {
-    let Timestamp(ms) = Timestamp(ms.clamp(-62_167_219_200_000, 253_402_300_799_999));
-    let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000).cast_unsigned());
-    // Days to a civil date, counting years from March so that the leap day comes last.
-    let shifted = (days + 719_468).cast_unsigned();
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let mut buffer = *b"0000-00-00T00:00:00.000Z";
-    put(&mut buffer[0..4], year);
-    put(&mut buffer[5..7], month);
-    put(&mut buffer[8..10], day);
-    put(&mut buffer[11..13], of_day / 3_600_000);
-    put(&mut buffer[14..16], of_day / 60_000 % 60);
-    put(&mut buffer[17..19], of_day / 1000 % 60);
-    put(&mut buffer[20..23], of_day % 1000);
-    out.extend_from_slice(&buffer);
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::model::Timestamp;
+
+    use super::super::page::PageBody;
     use super::*;
 
-    fn source(seed: u64) -> RowSource {
+    fn rows(newline: &'static str, raw_newline_every: Option<u64>, flaw_every: Option<u64>) -> RowSource {
         let window = Window { from: Timestamp(1_704_067_200_000), to: Timestamp(1_706_745_599_999) };
-        RowSource::new(seed, "detail", window, 1000, "\n", None)
+        let origin = Origin { newline, raw_newline_every, ..Origin::new(7, "detail", window, 1000) };
+        RowSource::new(&origin, &DataSet::Standard).flawed(flaw_every, &[])
     }
 
-    fn page(range: Range<u64>) -> Vec<u8> {
-        PageBody::new(source(7), range, false, false, true).whole()
-    }
-
-    #[test]
-    fn the_same_seed_makes_the_same_rows_and_another_seed_makes_others() {
-        let rows = |seed| PageBody::new(source(seed), 0..200, true, true, true).whole();
-        assert_eq!(rows(7), rows(7));
-        assert_ne!(rows(7), rows(8));
+    fn text(rows: &RowSource, range: Range<u64>) -> Vec<u8> {
+        PageBody::new(rows.clone(), range, false, false, true).whole()
     }
 
     #[test]
-    fn a_row_does_not_depend_on_the_page_it_stands_in() {
-        assert_eq!(page(0..300), [page(0..100), page(100..101), page(101..300)].concat());
-    }
-
-    #[test]
-    fn the_length_told_beforehand_is_the_length_made() {
-        let body = PageBody::new(source(7), 3..2500, true, true, false);
-        assert!(body.n_bytes() > 2 * PIECE_BYTES as u64);
-        assert_eq!(body.n_bytes(), body.whole().len() as u64);
-        assert!(!body.whole().ends_with(b"\n"));
+    fn the_standard_rows_are_what_they_always_were() {
+        for (rows, digest) in [
+            (rows("\n", None, None), 0xb78c_7a6f_7780_27da),
+            (rows("\r\n", Some(5), None), 0xf93f_aebb_6d2e_6e9b),
+            (rows("\n", None, Some(3)), 0x6f5a_419c_21ab_c377),
+        ] {
+            let near = PageBody::new(rows.clone(), 0..1000, false, true, true).whole();
+            let far = PageBody::new(rows, 3_000_000_000..3_000_000_100, false, true, true).whole();
+            assert_eq!(xxhash_rust::xxh3::xxh3_64(&[near, far].concat()), digest);
+        }
     }
 
     #[test]
     fn a_month_of_rows_holds_every_hard_kind_of_field() {
-        let bytes = page(0..2000);
+        let bytes = text(&rows("\n", None, None), 0..2000);
         let text = String::from_utf8(bytes.clone()).unwrap();
         for hard in ["\"\"", "\r\n", "🙂", "日本語", "\"Smith, John\"", "First line\nsecond", ",,"] {
             assert!(text.contains(hard), "{hard:?} is missing");
@@ -374,34 +256,49 @@ mod tests {
     }
 
     #[test]
-    fn times_agree_with_a_calendar_that_is_not_ours() {
-        for ms in [0, -1, 951_782_400_000, 1_709_164_800_001, 4_102_444_799_999, 253_402_000_000_001] {
-            let mut out = Vec::new();
-            time(&mut out, ms);
-            assert_eq!(String::from_utf8(out).unwrap(), Timestamp(ms).to_string());
-        }
-    }
-
-    #[test]
     fn every_nth_row_has_a_flaw_each_kind_comes_and_the_others_stay_as_they_were() {
-        let (good, bad) = (source(7), source(7).flawed(Some(5)));
-        let text = |rows: &RowSource, row| PageBody::new(rows.clone(), row..row + 1, false, false, true).whole();
+        let (good, bad) = (rows("\n", None, None), rows("\n", None, Some(5)));
         let mut kinds = Vec::new();
         for row in 0..500 {
             let flaw = bad.flaw(row);
             assert_eq!(flaw.is_some(), row % 5 == 4);
-            assert_eq!(text(&good, row) == text(&bad, row), flaw.is_none());
+            assert_eq!(text(&good, row..row + 1) == text(&bad, row..row + 1), flaw.is_none());
             kinds.extend(flaw.filter(|flaw| !kinds.contains(flaw)));
         }
         assert_eq!(kinds.len(), Flaw::ALL.len());
     }
 
     #[test]
+    fn c3_c5_c6_an_oddity_stands_where_it_was_asked_for_and_harms_no_other_row() {
+        let good = rows("\n", None, None);
+        for (oddity, row, found) in [
+            (Oddity::InvalidUtf8(4), 3, b"\xF0\x9F\x98 and \xC0\xAF".as_slice()),
+            (Oddity::Latin1(4), 7, b"r\xE9clamation"),
+            (Oddity::Utf16(4), 3, b"r\0\xE9\0g\0"),
+            (Oddity::Nul(4), 3, b"before\0after"),
+            (Oddity::LoneCr(4), 3, b"before\rafter"),
+            (Oddity::HugeField { row: 4, bytes: 70_000 }, 3, &[b'x'; 70_000]),
+        ] {
+            let odd = rows("\n", None, None).flawed(None, &[oddity]);
+            assert!(odd.flaw(row).is_some(), "{oddity:?}");
+            let text = |rows: &RowSource, row| text(rows, row..row + 1);
+            assert!(memchr::memmem::find(&text(&odd, row), found).is_some(), "{oddity:?}");
+            assert!((0..3).all(|row| odd.flaw(row).is_none() && text(&odd, row) == text(&good, row)));
+        }
+    }
+
+    #[test]
+    fn a_flaw_goes_before_an_oddity_that_meets_it() {
+        let rows = rows("\n", None, Some(3)).flawed(Some(3), &[Oddity::Nul(6)]);
+        assert!(rows.flaw(5).is_some_and(|flaw| Flaw::ALL.contains(&flaw)));
+        assert_eq!(rows.flaw(4), None);
+    }
+
+    #[test]
     fn a_legacy_template_breaks_every_nth_row_over_two_lines() {
         let window = Window { from: Timestamp(0), to: Timestamp(1000) };
-        let rows = RowSource::new(1, "legacy", window, 10, "\n", Some(5));
-        let mut out = Vec::new();
-        rows.write_row(4, &mut out);
+        let origin = Origin { raw_newline_every: Some(5), ..Origin::new(1, "legacy", window, 10) };
+        let out = text(&RowSource::new(&origin, &DataSet::Standard), 4..5);
         assert_eq!(out.iter().filter(|&&b| b == b'\n').count(), 2);
         assert_eq!(out.iter().filter(|&&b| b == b'"').count() % 2, 0);
     }

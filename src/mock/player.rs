@@ -65,6 +65,9 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
             // Only the whole of a compressed body tells its length.
             let (mut pieces, mut whole) = (Pieces::gzip(body), Vec::new());
             while pieces.next(&mut whole) {}
+            if pieces.broke() {
+                return Err(Hangup::Closed);
+            }
             body = BodyPlan::Bytes(whole.into());
             script.gzip = false;
         }
@@ -128,6 +131,10 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
         while pieces.next(&mut piece) {
             self.piece(&mut piece).await?;
             piece.clear();
+        }
+        if pieces.broke() {
+            self.flush().await?;
+            return Err(Hangup::Closed);
         }
         if !self.chunked {
             return Ok(());

@@ -4,10 +4,15 @@
 //! twice is the same bytes.
 
 use std::ops::Range;
+use std::path::Path;
 
 use crate::model::Window;
 
-use super::data::{PageBody, RowSource, mix};
+use super::columns::Columns;
+use super::data::{DataError, DataSet, Origin, RowSource, mix};
+use super::file::CsvFile;
+use super::flaws::Oddity;
+use super::page::{Damage, PageBody};
 
 /// On which pages something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,13 +99,15 @@ pub enum Newline {
 /// The result of a template, the same for every window but for the rows' contents.
 #[derive(Clone, Debug)]
 pub struct MockReport {
-    /// Rows in a query's result.
+    /// What its rows are.
+    pub data: DataSet,
+    /// Rows in a query's result; of a file at most those that it has.
     pub rows: u64,
     /// Which pages begin with the header record. `Never` leaves it out of the expected file as well.
     pub header: OnPages,
     /// Which pages begin with a byte order mark.
     pub bom: OnPages,
-    /// How records end.
+    /// How records end. Those of a file end as they do there.
     pub newline: Newline,
     /// Whether the last record of a page has its line ending.
     pub final_newline: bool,
@@ -122,11 +129,14 @@ pub struct MockReport {
     pub raw_newline_every: Option<u64>,
     /// So many rows apart something is wrong with one, each time something else.
     pub flaw_every: Option<u64>,
+    /// What is odd besides.
+    pub oddities: Vec<Oddity>,
 }
 
 impl Default for MockReport {
     fn default() -> Self {
         Self {
+            data: DataSet::Standard,
             rows: 10_000,
             header: OnPages::Every,
             bom: OnPages::Never,
@@ -141,6 +151,7 @@ impl Default for MockReport {
             gzip: false,
             raw_newline_every: None,
             flaw_every: None,
+            oddities: Vec::new(),
         }
     }
 }
@@ -151,18 +162,67 @@ impl MockReport {
         Self { rows, ..Self::default() }
     }
 
+    /// So many rows of those columns.
+    pub fn with_columns(rows: u64, columns: Columns) -> Self {
+        Self { data: DataSet::Columns(columns), ..Self::with_rows(rows) }
+    }
+
+    /// The rows of a CSV file, all of them; its first record is the header.
+    ///
+    /// # Errors
+    /// If it can't be read or has no header that its first row fits under.
+    pub fn of_file(path: impl AsRef<Path>) -> Result<Self, DataError> {
+        let file = CsvFile::open(path.as_ref())?;
+        Ok(Self { rows: file.rows(), data: DataSet::File(file), ..Self::default() })
+    }
+
+    /// Whether everything that is asked for can be had together. What can't be had is left out where this is not asked.
+    ///
+    /// # Errors
+    /// Names what can't.
+    pub fn check(&self) -> Result<(), DataError> {
+        let refuse = |why: &str| Err(DataError::Report(why.to_owned()));
+        let spoils = self.flaw_every.is_some()
+            || self.raw_newline_every.is_some()
+            || self.oddities.iter().any(|o| o.is_in_rows());
+        match &self.data {
+            DataSet::File(_) if spoils => refuse(
+                "the rows of a file are served as they are; write what is to be wrong with them into the file, or \
+                 leave out flaw_every, raw_newline_every and the like",
+            ),
+            DataSet::File(file) if !self.final_newline && file.is_mixed() => refuse(
+                "records of the file end in different ways, so that a page without a final newline can't be put \
+                 together again; leave out final_newline, or give the file one kind of line ending",
+            ),
+            DataSet::Columns(columns) if spoils && !columns.has_slot() => refuse(
+                "rows that are to be spoiled need three columns at least: what is wrong stands in one between others",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Rows in a query's result.
+    pub(super) fn n_rows(&self) -> u64 {
+        match &self.data {
+            DataSet::File(file) => self.rows.min(file.rows()),
+            _ => self.rows,
+        }
+    }
+
     pub(super) fn source(&self, seed: u64, template: &str, window: Window) -> RowSource {
         let newline = match self.newline {
             Newline::Lf => "\n",
             Newline::CrLf => "\r\n",
         };
-        let rows = RowSource::new(seed, template, window, self.rows, newline, self.raw_newline_every);
-        rows.flawed(self.flaw_every)
+        let origin = Origin::new(seed, template, window, self.rows);
+        let origin = Origin { newline, raw_newline_every: self.raw_newline_every, ..origin };
+        RowSource::new(&origin, &self.data).flawed(self.flaw_every, &self.oddities)
     }
 
     /// The rows on a page, counted from 1; empty past the end.
     pub(super) fn rows_on(&self, page: u64, page_size: u64) -> Range<u64> {
-        self.first_row(page, page_size).min(self.rows)..self.first_row(page + 1, page_size).min(self.rows)
+        let n_rows = self.n_rows();
+        self.first_row(page, page_size).min(n_rows)..self.first_row(page + 1, page_size).min(n_rows)
     }
 
     // Boundaries are drawn around a fixed pitch, so that any page is found without adding up those before it.
@@ -194,7 +254,11 @@ impl MockReport {
             (true, _) => false,
             (false, _) => self.header == OnPages::Random && page == 1 || self.stands(self.header, &source, page, 2),
         };
-        PageBody::new(source, range, bom, header, self.final_newline)
+        let damage = Damage {
+            cut_record: self.oddities.contains(&Oddity::CutRecord(page)),
+            open_quote: self.oddities.contains(&Oddity::OpenQuote(page)),
+        };
+        PageBody::new(source, range, bom, header, self.final_newline).damaged(damage)
     }
 
     fn stands(&self, on: OnPages, source: &RowSource, page: u64, salt: u64) -> bool {
@@ -208,7 +272,8 @@ impl MockReport {
 
     /// Whether the delivered file has a header. A result without rows shows one only where its kind of end does.
     pub(super) fn expects_header(&self) -> bool {
-        self.header != OnPages::Never && (self.rows > 0 || matches!(self.end, End::HeaderOnly | End::LinkWithoutNext))
+        self.header != OnPages::Never
+            && (self.n_rows() > 0 || matches!(self.end, End::HeaderOnly | End::LinkWithoutNext))
     }
 }
 

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::data::{PIECE_BYTES, PageBody};
+use super::data::PIECE_BYTES;
+use super::page::PageBody;
 use super::wire::WireFault;
 
 /// An answer to be played.
@@ -198,6 +199,11 @@ impl Pieces {
         // A bomb is only one at the higher levels; pages are to be quick.
         let level = if matches!(body, BodyPlan::Filler(_)) { Compression::default() } else { Compression::fast() };
         Self { body, coding: Coding::Gzip(Box::new(GzEncoder::new(Vec::new(), level))) }
+    }
+
+    /// Whether the body ended before its end, so that nobody must take it for whole.
+    pub(super) fn broke(&self) -> bool {
+        matches!(&self.body, BodyPlan::Generated(page) if page.broke())
     }
 
     /// Appends the next piece to `out`; `false` at the end.

@@ -87,7 +87,7 @@ impl Tenant {
             ("failed", _) => answer["errorMessage"] = json!("the query failed"),
             ("complete", _) => {
                 let report = self.settings.report(&query.template);
-                if let Some(rows) = report.and_then(|report| report.total_rows.of(report.rows)) {
+                if let Some(rows) = report.and_then(|report| report.total_rows.of(report.n_rows())) {
                     answer["totalRows"] = json!(rows);
                 }
             }
@@ -139,7 +139,7 @@ impl Tenant {
             }
             script
         };
-        if let Some(count) = report.total_count.of(report.rows) {
+        if let Some(count) = report.total_count.of(report.n_rows()) {
             script.set("X-Total-Count", &count.to_string());
         }
         if script.status == 200

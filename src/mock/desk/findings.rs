@@ -76,7 +76,14 @@ impl Rule {
 
     /// So many of something, and no more than so many.
     fn at_most(&self, most: u64, poor_beyond: u64, n: u64, one: &str) -> Finding {
-        self.held(n <= most, n > poor_beyond, n_of(n, one), format!("at most {}", count(most)))
+        let (found, allowed) = (n_of(n, one), format!("at most {}", count(most)));
+        let none = || "none".to_owned();
+        self.held(
+            n <= most,
+            n > poor_beyond,
+            if n == 0 { none() } else { found },
+            if most == 0 { none() } else { allowed },
+        )
     }
 }
 
@@ -109,7 +116,7 @@ const PAGES_ONCE: Rule = Rule {
 };
 const POLLS: Rule = Rule {
     name: "polls_patiently",
-    what: "polls a query no more than once in a while",
+    what: "leaves time between the polls of a query",
     advice: "wait some seconds before the first poll, and longer each time; every poll is a call that no page gets",
 };
 const TOKENS: Rule = Rule {
@@ -119,7 +126,7 @@ const TOKENS: Rule = Rule {
 };
 const DEAD_TOKENS: Rule = Rule {
     name: "drops_dead_tokens",
-    what: "sends no token that is over",
+    what: "stops using a token that is over",
     advice: "renew before expires_in is over; on a 401 stop using the token at once, get one new token, and repeat the \
              call once",
 };
@@ -160,7 +167,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
         WAITS.at_most(0, 0, verdict.calls_while_told_to_wait as u64, "call"),
         PACE.held(
             hasty == 0,
-            hasty * 100 > verdict.calls,
+            hasty > 3 && hasty * 100 > verdict.calls,
             format!(
                 "{} refused of {}, {} in the busiest second",
                 count(hasty as u64),
@@ -190,11 +197,11 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
             verdict.most_tokens_in_a_life <= 1,
             verdict.most_tokens_in_a_life > 10,
             format!(
-                "{} in all, at most {} more while one was good",
+                "{} in all, up to {} within the life of one",
                 n_of(verdict.tokens_issued as u64, "token"),
                 count(verdict.most_tokens_in_a_life as u64)
             ),
-            "1 more, to renew it".to_owned(),
+            "1 within the life of one, to renew it".to_owned(),
         ),
         DEAD_TOKENS.at_most(dead_tokens, u64::MAX, verdict.dead_token_calls as u64, "call"),
         PROTOCOL.at_most(0, u64::MAX, tally.misuses as u64, "call"),

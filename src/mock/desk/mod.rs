@@ -90,6 +90,7 @@ fn short(below: &str, resident: &Resident, request: &MockRequest) -> Answer {
         Ok(text) => Answer::new(200, "application/json", text),
         Err(error) => Answer::refusal(500, &format!("the scorecard can't be written: {error}")),
     };
+    let page = |resident: &Resident| Answer::html(page::render(&resident.scorecard(), &resident.base_url));
     match below {
         "/reset" => {
             let now = resident.now();
@@ -97,8 +98,8 @@ fn short(below: &str, resident: &Resident, request: &MockRequest) -> Answer {
             Answer::new(204, "", Vec::new())
         }
         "/openapi.json" => Answer::new(200, "application/json", openapi(&resident.base_url)),
-        "/scorecard.html" => Answer::html(page::render(&resident.scorecard())),
-        "/scorecard" if answer::prefers_html(request) => Answer::html(page::render(&resident.scorecard())),
+        "/scorecard.html" => page(resident),
+        "/scorecard" if answer::prefers_html(request) => page(resident),
         _ => json(&resident.scorecard()),
     }
 }

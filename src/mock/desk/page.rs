@@ -15,6 +15,7 @@ use super::words::{bytes, count, n_of, percent, rate, span};
 #[template(path = "mock/desk/scorecard.html")]
 struct Page<'a> {
     card: &'a Scorecard,
+    base_url: &'a str,
     headline: &'static str,
     summary: String,
     /// The worst first.
@@ -28,12 +29,13 @@ struct Page<'a> {
 ///
 /// # Errors
 /// If the template can't be filled.
-pub(super) fn render(card: &Scorecard) -> Result<String, askama::Error> {
+pub(super) fn render(card: &Scorecard, base_url: &str) -> Result<String, askama::Error> {
     let mut findings: Vec<&Finding> = card.findings.iter().collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.grade));
     let times = &card.figures.calls_over_time;
     let page = Page {
         card,
+        base_url: if base_url.is_empty() { "BASE_URL" } else { base_url },
         headline: headline(card.grade),
         summary: summary(card),
         findings,
@@ -80,23 +82,24 @@ fn figures(card: &Scorecard) -> Vec<(&'static str, String)> {
     let against = or_dash(figures.most_against_allowed.map(percent));
     vec![
         ("allowed in a second", figures.allowed_per_second.map_or_else(|| "no limit".to_owned(), rate)),
-        ("most in any second", format!("{} ({against} of that)", n(verdict.most_in_any_second))),
-        ("calls a second, on average", or_dash(figures.calls_per_second.map(|calls| format!("{calls:.1}")))),
+        ("most in any second", n(verdict.most_in_any_second)),
+        ("the same, of what is allowed", against),
+        ("calls a second", or_dash(figures.calls_per_second.map(|calls| format!("{calls:.1}")))),
         ("rate used while reading", or_dash(verdict.budget_used.map(percent))),
         ("calls spent on pages", percent(figures.pages_share)),
         ("calls while told to wait", n(verdict.calls_while_told_to_wait)),
         ("429 and 503 sent", format!("{} and {}", n(figures.sent_429), n(figures.sent_503))),
         ("pages served", n(verdict.pages_served)),
         ("pages fetched again", n(verdict.pages_served_again)),
-        ("pages under way at once, at most", n(verdict.most_pages_under_way)),
+        ("most pages under way", n(verdict.most_pages_under_way)),
         ("rows served", count(figures.rows_served)),
         ("bytes served", bytes(figures.bytes_served)),
         ("queries accepted", n(figures.queries_accepted)),
         ("submitted again", n(verdict.duplicate_submissions)),
         ("polls", n(kinds.status)),
         ("tokens issued", n(verdict.tokens_issued)),
-        ("token calls for each token", or_dash(figures.token_calls_per_token.map(|calls| format!("{calls:.1}")))),
-        ("token calls in the life of one, at most", n(verdict.most_token_calls_in_a_life)),
+        ("token calls for a token", or_dash(figures.token_calls_per_token.map(|calls| format!("{calls:.1}")))),
+        ("most token calls in a life", n(verdict.most_token_calls_in_a_life)),
     ]
 }
 

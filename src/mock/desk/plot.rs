@@ -36,7 +36,8 @@ pub(super) fn calls_over_time(times: &CallsOverTime) -> Option<String> {
     let mut add = |text: std::fmt::Arguments<'_>| svg.write_fmt(text).unwrap_or_default();
     let mut bar = |class: &str, nth: usize, from: f64, to: f64| {
         if to > from {
-            let (left, width) = (x(nth) + step * 0.08, (step * 0.84).min(28.0));
+            let width = (step * 0.84).min(28.0);
+            let left = x(nth) + (step - width) / 2.0;
             let (high, low) = (y(to), y(from));
             add(format_args!(
                 "<rect class=\"{class}\" x=\"{left:.1}\" y=\"{high:.1}\" width=\"{width:.1}\" height=\"{:.1}\"/>",

@@ -70,6 +70,7 @@ impl Report {
     pub(super) fn read(self) -> MockReport {
         let usual = MockReport::default();
         MockReport {
+            data: usual.data,
             rows: self.rows.unwrap_or(usual.rows),
             header: self.header.map_or(usual.header, Where::read),
             bom: self.bom.map_or(usual.bom, Where::read),
@@ -98,6 +99,7 @@ impl Report {
             gzip: self.gzip.unwrap_or(usual.gzip),
             raw_newline_every: self.raw_newline_every,
             flaw_every: self.flaw_every,
+            oddities: Vec::new(),
         }
     }
 }
