@@ -99,7 +99,7 @@ pub(crate) struct Mocks {
 #[cfg(feature = "mock")]
 pub(crate) fn start_mocks(config: &mut Config) -> Result<Mocks, String> {
     use cxtract::config::Endpoint;
-    use cxtract::mock::{MockReport, MockTenant};
+    use cxtract::mock::MockPlan;
 
     let mut running = Vec::new();
     let wanted: Vec<_> = config
@@ -111,13 +111,13 @@ pub(crate) fn start_mocks(config: &mut Config) -> Result<Mocks, String> {
         })
         .collect();
     for (tenant, settings) in wanted {
-        let mock = MockTenant::builder()
-            .seed(settings.seed)
-            .default_report(MockReport::with_rows(settings.total_rows))
-            .requests_per_second(settings.requests_per_second)
-            .latency(settings.latency)
-            .ready_after(settings.ready_after)
-            // A query outlives the process that submitted it, as at a real tenant.
+        let mock = match &settings.plan {
+            Some(file) => of_one(MockPlan::read(file).map_err(|error| format!("tenants.{tenant}.mock.plan: {error}"))?)
+                .map_err(|fault| format!("tenants.{tenant}.mock.plan: {}: {fault}", file.display()))?,
+            None => by_figures(&settings),
+        };
+        // A query outlives the process that submitted it, as at a real tenant.
+        let mock = mock
             .remembers_queries()
             .start()
             .map_err(|error| format!("the mock tenant {tenant} can't listen on the loopback address: {error}"))?;
@@ -127,6 +127,29 @@ pub(crate) fn start_mocks(config: &mut Config) -> Result<Mocks, String> {
         running.push(mock);
     }
     Ok(Mocks { _running: running })
+}
+
+#[cfg(feature = "mock")]
+fn by_figures(settings: &cxtract::config::MockSettings) -> cxtract::mock::MockTenantBuilder {
+    cxtract::mock::MockTenant::builder()
+        .seed(settings.seed)
+        .default_report(cxtract::mock::MockReport::with_rows(settings.total_rows))
+        .requests_per_second(settings.requests_per_second)
+        .latency(settings.latency)
+        .ready_after(settings.ready_after)
+}
+
+/// The tenant of a plan that has one.
+#[cfg(feature = "mock")]
+fn of_one(plan: cxtract::mock::MockPlan) -> Result<cxtract::mock::MockTenantBuilder, String> {
+    let n_tenants = plan.tenants.len();
+    let mut tenants = plan.tenants.into_iter().map(|(_, tenant)| tenant);
+    match (tenants.next(), tenants.next()) {
+        (Some(tenant), None) => Ok(tenant),
+        _ => Err(format!(
+            "it describes {n_tenants} tenants and is to describe one; start them with `cxtract mock --plan`"
+        )),
+    }
 }
 
 /// This build has no embedded tenants.

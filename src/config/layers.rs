@@ -73,6 +73,7 @@ const OVERRIDE_RANKS: u64 = 1 << 40;
 /// Places where one of several forms is chosen: a path (`*` is any name) and the keys of each form.
 const CHOICES: &[(&[&str], &[&[&str]])] = &[
     (&["tenants", "*"], &[&["base_url"], &["mock"]]),
+    (&["tenants", "*", "mock"], &[&["plan"], &["total_rows", "seed", "requests_per_second", "latency", "ready_after"]]),
     (&["tenants", "*", "auth", "client_id"], &[&["env"], &["file"]]),
     (&["tenants", "*", "auth", "client_secret"], &[&["env"], &["file"]]),
     (&["reports", "*", "window"], &[&["from", "to"], &["last"], &["since", "lag"]]),

@@ -22,7 +22,7 @@ impl Tenant {
             Ok(submission) => submission,
             Err((status, message)) => return Script::refusal(status, &message),
         };
-        let Some(rows) = self.settings.report(&submission.template).map(|report| report.rows) else {
+        let Some(rows) = self.settings.report(&submission.template).map(MockReport::n_rows) else {
             return Script::refusal(422, &format!("unknown templateId {}", submission.template));
         };
         remarks.asked = Some((submission.template.clone(), submission.window));

@@ -5,6 +5,8 @@
 mod exits;
 mod faults;
 mod init;
+mod mock;
+mod plans;
 mod repair;
 mod resume;
 mod running;

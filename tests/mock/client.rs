@@ -89,6 +89,11 @@ impl Client {
         Self { stream: open(mock.address()), token: String::new(), address: mock.address() }
     }
 
+    /// To any address, for requests written by hand.
+    pub(crate) fn to(address: SocketAddr) -> Self {
+        Self { stream: open(address), token: String::new(), address }
+    }
+
     pub(crate) fn reconnect(&mut self) {
         self.stream = open(self.address);
     }

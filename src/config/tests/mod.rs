@@ -33,6 +33,21 @@ fn the_configuration_of_the_repository_is_read_without_a_fault() {
 }
 
 #[test]
+fn a_mock_tenant_has_a_plan_beside_the_file_or_figures_and_never_both() {
+    let text = |mock: &str| format!("tenants: {{demo: {{mock: {mock}}}}}\nreports: {{}}\n");
+    let config = load(&text("{plan: plans/night.yaml}")).unwrap_or_else(|errors| panic!("{errors}"));
+    let Endpoint::Mock(settings) = &config.tenants[0].endpoint else { panic!("{:?}", config.tenants[0].endpoint) };
+    assert_eq!(settings.plan.as_deref(), Some(Path::new("/etc/cx/plans/night.yaml")));
+    let both = load(&text("{plan: night.yaml, total_rows: 5}")).unwrap_err().to_string();
+    assert!(both.contains("tenants.demo.mock.total_rows") && both.contains("plan"), "{both}");
+    assert!(load(&text("{plan: null, total_rows: 5}")).is_ok());
+    // Chosen from outside, a plan replaces the figures.
+    let mut sources = Sources::text("/etc/cx/config.yaml", text("{total_rows: 5}"));
+    sources.overrides = vec!["tenants.demo.mock.plan=night.yaml".to_owned()];
+    assert!(Config::load(&sources).is_ok());
+}
+
+#[test]
 fn the_configuration_of_the_repository_explains_every_key() {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config.yaml")).unwrap();
     for key in Config::known_keys() {

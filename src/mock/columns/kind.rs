@@ -120,7 +120,7 @@ impl ColumnKind {
     }
 
     /// Says what is impossible.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(in crate::mock) fn check(&self) -> Result<(), String> {
         let share = |share: f64| {
             if (0.0..=1.0).contains(&share) { Ok(()) } else { Err(format!("a share is from 0 to 1, not {share}")) }
         };

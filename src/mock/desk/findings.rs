@@ -132,7 +132,7 @@ const DEAD_TOKENS: Rule = Rule {
 };
 const PROTOCOL: Rule = Rule {
     name: "speaks_the_protocol",
-    what: "makes no call that can't succeed",
+    what: "makes no call that is bound to fail",
     advice: "look for 400, 404, 409 and 422 in the ledger; a page can be had once the status is complete, with the \
              pageSize of the submission",
 };

@@ -7,18 +7,23 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// Of a line that is at fault, no more characters than these are shown.
+const MOST_SHOWN: usize = 80;
+
 /// Why a plan can't be used; the text names file, line, key and what is known.
 #[derive(Debug)]
 pub struct PlanError {
     file: Option<PathBuf>,
     /// Line and column, from 1.
     place: Option<(u64, u64)>,
+    /// What stands in that line.
+    shown: Option<String>,
     what: String,
 }
 
 impl PlanError {
     pub(super) fn new(what: impl Into<String>) -> Self {
-        Self { file: None, place: None, what: what.into() }
+        Self { file: None, place: None, shown: None, what: what.into() }
     }
 
     pub(super) fn at(place: serde_saphyr::Location, what: impl Into<String>) -> Self {
@@ -33,6 +38,13 @@ impl PlanError {
         Self { file: Some(file.to_owned()), ..self }
     }
 
+    /// Shows the line that is at fault, which names the key.
+    pub(super) fn showing(self, text: &str) -> Self {
+        let nth = self.line().and_then(|line| usize::try_from(line).ok()?.checked_sub(1));
+        let line = nth.and_then(|nth| text.lines().nth(nth)).map(str::trim).filter(|line| !line.is_empty());
+        Self { shown: line.map(|line| line.chars().take(MOST_SHOWN).collect()), ..self }
+    }
+
     /// The line that is at fault, from 1, where one is known.
     pub fn line(&self) -> Option<u64> {
         self.place.map(|(line, _)| line)
@@ -43,15 +55,29 @@ impl From<serde_saphyr::Error> for PlanError {
     fn from(error: serde_saphyr::Error) -> Self {
         let bare = error.without_snippet();
         let place = bare.location().map(|place| (place.line(), place.column()));
-        Self { file: None, place, what: words(&bare.to_string()) }
+        Self { place, ..Self::new(words(&bare.to_string())) }
     }
 }
 
-/// The reader's own words for the place are taken away: it stands in front.
+/// The reader's own words, in those of whoever writes plans: the place stands in front already.
 fn words(text: &str) -> String {
     let first = text.lines().next().unwrap_or_default();
     let bare = first.rsplit_once(" at line ").map_or(first, |(words, _)| words);
-    bare.strip_prefix("error: ").unwrap_or(bare).to_owned()
+    let bare = bare.strip_prefix("error: ").unwrap_or(bare);
+    if let Some(key) = bare.strip_prefix("duplicate mapping key: ").and_then(|rest| rest.split(',').next()) {
+        return format!("the key `{key}` is written twice");
+    }
+    if ["invalid u64", "invalid u32", "invalid usize"].contains(&bare) {
+        return "a whole number is due, 0 or more".to_owned();
+    }
+    let words = [
+        ("invalid i64", "a whole number is due"),
+        ("unknown field", "unknown key"),
+        ("unknown variant", "unknown word"),
+        ("expected one of", "known are"),
+        ("missing field", "missing key"),
+    ];
+    words.into_iter().fold(bare.to_owned(), |text, (theirs, ours)| text.replacen(theirs, ours, 1))
 }
 
 impl fmt::Display for PlanError {
@@ -62,6 +88,9 @@ impl fmt::Display for PlanError {
         }
         if let Some((line, column)) = self.place {
             write!(f, ", line {line}, column {column}")?;
+        }
+        if let Some(shown) = &self.shown {
+            write!(f, " ({shown})")?;
         }
         write!(f, ": {}", self.what)
     }

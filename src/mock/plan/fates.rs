@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, MapAccess, Unexpected, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::mock::MockTenantBuilder;
 use crate::mock::query::{Fate, Ready};
@@ -22,29 +22,36 @@ struct ByRows {
     per_million_rows: Time,
 }
 
+const A_TIME: &str = "a duration such as 30s, a range such as 30s..2m, or {at_least: 5s, per_million_rows: 20s}";
+
 impl<'de> Deserialize<'de> for ReadyText {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         struct Either;
 
         impl<'de> Visitor<'de> for Either {
-            type Value = Ready;
+            type Value = Result<Ready, String>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration such as 30s, a range such as 30s..2m, or {at_least: 5s, per_million_rows: 20s}")
+                f.write_str(A_TIME)
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Ready, E> {
-                let Span { least, most } = span(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))?;
-                Ok(Ready::Between(least, most))
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(Err(format!("`{number}` is not {A_TIME}")))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Ready, A::Error> {
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                let ready = span(text).map(|Span { least, most }| Ready::Between(least, most));
+                Ok(ready.ok_or_else(|| format!("`{text}` is not {A_TIME}")))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
                 let ByRows { at_least, per_million_rows } = ByRows::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Ready::ByRows { at_least: at_least.0, per_million: per_million_rows.0 })
+                Ok(Ok(Ready::ByRows { at_least: at_least.0, per_million: per_million_rows.0 }))
             }
         }
 
-        source.deserialize_any(Either).map(Self)
+        // An error that is made behind the value knows its line.
+        source.deserialize_any(Either)?.map(Self).map_err(D::Error::custom)
     }
 }
 

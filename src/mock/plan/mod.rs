@@ -4,6 +4,7 @@
 //! settings stand at the top, or `tenants:` has several by name, and then what stands beside it holds for all of them.
 //! Whatever the builder can do can be written here; `docs/MOCK_PLANS.md` has every key.
 
+mod columns;
 mod error;
 mod fates;
 mod faults;
@@ -47,6 +48,10 @@ impl MockPlan {
     /// # Errors
     /// If it can't be used; the text names line, column, key and what is known.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, PlanError> {
+        Self::of(text, folder).map_err(|error| error.showing(text))
+    }
+
+    fn of(text: &str, folder: &Path) -> Result<Self, PlanError> {
         let mut top = read(text)?;
         if let Some(count) = &top.count {
             return Err(PlanError::at(
@@ -167,6 +172,10 @@ impl MockTenantBuilder {
     /// # Errors
     /// If they can't be used, or name several tenants: those are for [`MockPlan`].
     pub fn plan(self, text: &str) -> Result<Self, PlanError> {
+        self.of_one(text).map_err(|error| error.showing(text))
+    }
+
+    fn of_one(self, text: &str) -> Result<Self, PlanError> {
         let settings = read(text)?;
         let several = settings.tenants.as_ref().map(|tenants| tenants.referenced);
         if let Some(place) = several.or(settings.count.as_ref().map(|count| count.referenced)) {

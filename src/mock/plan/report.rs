@@ -1,13 +1,31 @@
-//! A plan's words for reports: what their pages look like and how they end.
+//! A plan's words for reports: what their rows are, what their pages look like and how they end.
+//!
+//! Every key is optional: what is not written is as in [`MockReport::default`], of a file all of its rows are served. What
+//! can't be had together is an error at the line that asks for it.
+
+use std::num::NonZeroU64;
+use std::path::Path;
 
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 
+use crate::mock::Oddity;
+use crate::mock::data::DataSet;
 use crate::mock::report::{Count, End, LinkStyle, MockReport, Newline, OnPages, PageSizes};
+
+use super::columns::ColumnsText;
+use super::error::PlanError;
+use super::words::{Amount, Size};
+
+/// A field longer than this is no longer made in memory with a good conscience.
+const MOST_FIELD_BYTES: u64 = 1 << 30;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Report {
-    rows: Option<u64>,
+    columns: Option<Spanned<ColumnsText>>,
+    file: Option<Spanned<String>>,
+    rows: Option<Amount>,
     header: Option<Where>,
     bom: Option<Where>,
     crlf: Option<bool>,
@@ -19,8 +37,24 @@ pub(super) struct Report {
     page_sizes: Option<SizesText>,
     chunked: Option<bool>,
     gzip: Option<bool>,
-    raw_newline_every: Option<u64>,
-    flaw_every: Option<u64>,
+    raw_newline_every: Option<NonZeroU64>,
+    flaw_every: Option<NonZeroU64>,
+    invalid_utf8_every: Option<NonZeroU64>,
+    latin1_every: Option<NonZeroU64>,
+    utf16_every: Option<NonZeroU64>,
+    nul_every: Option<NonZeroU64>,
+    lone_cr_every: Option<NonZeroU64>,
+    huge_field: Option<HugeText>,
+    cut_record_on: Option<NonZeroU64>,
+    open_quote_on: Option<NonZeroU64>,
+}
+
+/// One field of that size, in that row (from 1).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HugeText {
+    row: NonZeroU64,
+    size: Spanned<Size>,
 }
 
 #[derive(Deserialize)]
@@ -67,11 +101,25 @@ enum SizesText {
 }
 
 impl Report {
-    pub(super) fn read(self) -> MockReport {
-        let usual = MockReport::default();
-        MockReport {
-            data: usual.data,
-            rows: self.rows.unwrap_or(usual.rows),
+    /// The report. A file stands in `folder`.
+    pub(super) fn read(self, folder: &Path) -> Result<MockReport, PlanError> {
+        let oddities = self.oddities()?;
+        let place = self.file.as_ref().map(|file| file.referenced).or(self.columns.as_ref().map(|c| c.referenced));
+        let usual = match (self.file, self.columns) {
+            (Some(file), Some(_)) => {
+                return Err(PlanError::at(file.referenced, "`file` and `columns` exclude each other: leave one out"));
+            }
+            (Some(file), None) if self.crlf.is_some() => {
+                let what = "`crlf` has no meaning beside `file`: its records end as they do there";
+                return Err(PlanError::at(file.referenced, what));
+            }
+            (Some(file), None) => MockReport::of_file(folder.join(&file.value))
+                .map_err(|error| PlanError::at(file.referenced, error.to_string()))?,
+            (None, Some(columns)) => MockReport { data: DataSet::Columns(columns.value.0), ..MockReport::default() },
+            (None, None) => MockReport::default(),
+        };
+        let report = MockReport {
+            rows: self.rows.map_or(usual.rows, |Amount(rows)| rows),
             header: self.header.map_or(usual.header, Where::read),
             bom: self.bom.map_or(usual.bom, Where::read),
             newline: if self.crlf == Some(true) { Newline::CrLf } else { Newline::Lf },
@@ -97,10 +145,38 @@ impl Report {
             },
             chunked: self.chunked.unwrap_or(usual.chunked),
             gzip: self.gzip.unwrap_or(usual.gzip),
-            raw_newline_every: self.raw_newline_every,
-            flaw_every: self.flaw_every,
-            oddities: Vec::new(),
-        }
+            raw_newline_every: self.raw_newline_every.map(NonZeroU64::get),
+            flaw_every: self.flaw_every.map(NonZeroU64::get),
+            oddities,
+            data: usual.data,
+        };
+        report.check().map_err(|error| match place {
+            Some(place) => PlanError::at(place, error.to_string()),
+            None => PlanError::new(error.to_string()),
+        })?;
+        Ok(report)
+    }
+
+    fn oddities(&self) -> Result<Vec<Oddity>, PlanError> {
+        let one = |at: Option<NonZeroU64>, oddity: fn(u64) -> Oddity| at.map(|n| oddity(n.get()));
+        let huge = match &self.huge_field {
+            Some(huge) if huge.size.value.0 > MOST_FIELD_BYTES => {
+                return Err(PlanError::at(huge.size.referenced, "`size` of a huge field is 1GiB at most"));
+            }
+            Some(huge) => Some(Oddity::HugeField { row: huge.row.get(), bytes: huge.size.value.0 }),
+            None => None,
+        };
+        let asked = [
+            one(self.invalid_utf8_every, Oddity::InvalidUtf8),
+            one(self.latin1_every, Oddity::Latin1),
+            one(self.utf16_every, Oddity::Utf16),
+            one(self.nul_every, Oddity::Nul),
+            one(self.lone_cr_every, Oddity::LoneCr),
+            huge,
+            one(self.cut_record_on, Oddity::CutRecord),
+            one(self.open_quote_on, Oddity::OpenQuote),
+        ];
+        Ok(asked.into_iter().flatten().collect())
     }
 }
 
@@ -121,6 +197,78 @@ impl CountText {
             Self::Right => Count::Right,
             Self::Absent => Count::Absent,
             Self::Stale(by) => Count::Stale(by),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::MockPlan;
+    use super::*;
+
+    fn report(text: &str, folder: &Path) -> Result<MockReport, String> {
+        let text = format!("default_report:\n{text}");
+        let plan = MockPlan::parse(&text, folder).map_err(|error| error.to_string())?;
+        Ok(plan.tenants[0].1.clone().build().settings.report("any").unwrap().clone())
+    }
+
+    fn here(text: &str) -> Result<MockReport, String> {
+        report(text, Path::new("."))
+    }
+
+    #[test]
+    fn a_report_is_described_by_its_columns() {
+        let text = "  rows: 2k\n  columns:\n    - contactId: {id: {start: 100000000000}}\n    - agent: agent\n    - when: timestamp";
+        let report = here(text).unwrap();
+        assert_eq!(report.rows, 2000);
+        assert!(matches!(&report.data, DataSet::Columns(columns) if columns.count() == 3));
+    }
+
+    #[test]
+    fn a_file_stands_in_the_plans_folder_and_rows_cap_it() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("calls.csv"), "a,b\n1,2\n3,4\n").unwrap();
+        assert_eq!(report("  file: calls.csv", folder.path()).unwrap().rows, 2);
+        assert_eq!(report("  {file: calls.csv, rows: 1}", folder.path()).unwrap().rows, 1);
+        let missing = report("  rows: 5\n  file: other.csv", folder.path()).unwrap_err();
+        let path = folder.path().join("other.csv");
+        assert!(missing.contains("line 3") && missing.contains(path.to_str().unwrap()), "{missing}");
+    }
+
+    #[test]
+    fn oddities_are_asked_for_by_keys_of_their_own() {
+        let text = "  {invalid_utf8_every: 7, latin1_every: 8, utf16_every: 9, nul_every: 10, lone_cr_every: 11, \
+                    huge_field: {row: 5, size: 20MiB}, cut_record_on: 3, open_quote_on: 4}";
+        assert_eq!(
+            here(text).unwrap().oddities,
+            [
+                Oddity::InvalidUtf8(7),
+                Oddity::Latin1(8),
+                Oddity::Utf16(9),
+                Oddity::Nul(10),
+                Oddity::LoneCr(11),
+                Oddity::HugeField { row: 5, bytes: 20 << 20 },
+                Oddity::CutRecord(3),
+                Oddity::OpenQuote(4),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_can_not_be_had_together_is_refused_at_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("calls.csv"), "a,b\n1,2\n").unwrap();
+        for (text, line, part) in [
+            ("  file: calls.csv\n  columns: [{id: uuid}]", 2, "exclude each other"),
+            ("  file: calls.csv\n  crlf: true", 2, "`crlf`"),
+            ("  nul_every: 3\n  file: calls.csv", 3, "leave out flaw_every"),
+            ("  rows: 5\n  columns: [{id: uuid}]\n  flaw_every: 3", 3, "three columns"),
+            ("  columns:\n    - agent: agent\n", 3, "alike"),
+            ("  flaw_every: 0", 2, "nonzero"),
+            ("  huge_field: {row: 1, size: 2GiB}", 2, "1GiB"),
+        ] {
+            let error = report(text, folder.path()).unwrap_err();
+            assert!(error.contains(part) && error.contains(&format!("line {line}")), "{error}");
         }
     }
 }

@@ -11,7 +11,6 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use crate::mock::MockTenantBuilder;
-use crate::mock::report::MockReport;
 use crate::mock::tls::Tls;
 use crate::model::Timestamp;
 
@@ -132,13 +131,13 @@ impl TenantText {
         builder = builder.with(self.tls, MockTenantBuilder::tls);
         builder = builder.with(self.strict, |b, yes| b.set(|s| s.strict = yes));
         if let Some(report) = self.default_report {
-            builder = builder.default_report(read(report, folder));
+            builder = builder.default_report(report.read(folder)?);
         }
         if self.only_named_reports == Some(true) {
             builder = builder.only_named_reports();
         }
         for (template, report) in self.reports {
-            builder = builder.report(&template, read(report, folder));
+            builder = builder.report(&template, report.read(folder)?);
         }
         builder = self.fates.into_iter().fold(builder, |b, fate| fate.lay(b));
         for outage in self.outages {
@@ -149,10 +148,6 @@ impl TenantText {
         }
         Ok(builder)
     }
-}
-
-fn read(report: Report, _folder: &Path) -> MockReport {
-    report.read()
 }
 
 impl ClockText {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
 /// As in `250ms`, `30s`, `15m`, `4h`, `2d`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
@@ -109,34 +109,14 @@ fn amount(text: &str) -> Option<u64> {
     number.checked_mul(times)
 }
 
-/// Reads one written value; a number is taken by its digits.
-struct Written<T> {
+/// Reads one written value, a number by its digits. The error comes behind the value, where its line is known.
+fn written<'de, T, D: Deserializer<'de>>(
+    source: D,
     due: &'static str,
-    read: fn(&str) -> Option<T>,
-}
-
-impl<T> Visitor<'_> for Written<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.due)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        (self.read)(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
-        (self.read)(&number.to_string()).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
-        (self.read)(&number.to_string()).ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
-        (self.read)(&number.to_string()).ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
-    }
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, D::Error> {
+    let text = String::deserialize(source)?;
+    read(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is not {due}")))
 }
 
 fn rate(text: &str) -> Option<f64> {
@@ -158,52 +138,52 @@ const A_DURATION: &str = "a duration such as 250ms, 30s, 15m, 4h or 2d";
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        source.deserialize_any(Written { due: A_DURATION, read: duration }).map(Self)
+        written(source, A_DURATION, duration).map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let due = "a duration such as 30s, or a range such as 20ms..200ms";
-        source.deserialize_any(Written { due, read: span })
+        written(source, due, span)
     }
 }
 
 impl<'de> Deserialize<'de> for Shift {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let due = "a duration such as 10m, or -10m for a clock that is behind";
-        source.deserialize_any(Written { due, read: shift })
+        written(source, due, shift)
     }
 }
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        source.deserialize_any(Written { due: "bytes such as 700, 64KiB or 2MB", read: size }).map(Self)
+        written(source, "bytes such as 700, 64KiB or 2MB", size).map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        source.deserialize_any(Written { due: "a count such as 5000, 20k or 10M", read: amount }).map(Self)
+        written(source, "a count such as 5000, 20k or 10M", amount).map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let due = "calls a second such as 20 or 0.5, more than 0, or unlimited";
-        source.deserialize_any(Written { due, read: rate }).map(Self)
+        written(source, due, rate).map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for Status {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        source.deserialize_any(Written { due: "a status code from 200 to 599", read: status }).map(Self)
+        written(source, "a status code from 200 to 599", status).map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for Chance {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        source.deserialize_any(Written { due: "a chance from 0 to 1 such as 0.2", read: chance }).map(Self)
+        written(source, "a chance from 0 to 1 such as 0.2", chance).map(Self)
     }
 }
 
