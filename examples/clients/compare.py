@@ -77,7 +77,7 @@ def table(results):
         "time": lambda code, took, right, card: f"{took:.0f} s",
         "grade": lambda code, took, right, card: f"**{card['grade']}**",
         "calls": lambda code, took, right, card: card["calls"],
-        "most in any second (20 allowed)": lambda code, took, right, card: card["most_in_any_second"],
+        "most in any second (10 allowed)": lambda code, took, right, card: card["most_in_any_second"],
         "429s": lambda code, took, right, card: card["sent_429"],
         "calls while told to wait": lambda code, took, right, card: card["calls_while_told_to_wait"],
         "tokens": lambda code, took, right, card: card["tokens_issued"],
