@@ -18,7 +18,8 @@ use super::tenant::Tenant;
 use super::tls::Tls;
 use super::token::{ExpiresIn, TokenSettings};
 
-/// The way to a mock tenant.
+/// The way to a mock tenant: its settings, then [`start`](MockTenantBuilder::start) for one that listens on a port of
+/// loopback, or [`build`](MockTenantBuilder::build) for the heart alone. [The module](super) has an example.
 #[derive(Debug)]
 pub struct MockTenant;
 

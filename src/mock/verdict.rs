@@ -51,6 +51,10 @@ impl FairSecond {
 }
 
 /// A client's conduct in figures.
+///
+/// A tenant gives it at any time, also while it is being called, and as text it is a few lines for people. What a test
+/// asks of any client: no `calls_while_told_to_wait`, no `duplicate_submissions`, no `pages_served_again`; of a quick
+/// one also much of `budget_used`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// Calls of every kind.

@@ -6,6 +6,7 @@
 
 mod books;
 mod client;
+mod clients;
 mod data;
 mod desk;
 mod faults;

@@ -75,6 +75,18 @@ fn the_document_is_well_formed() {
 }
 
 #[test]
+fn the_guide_names_every_field_of_the_ledger_and_every_finding() {
+    let guide = include_str!("../../docs/MOCK_TENANT.md");
+    let schemas = document().0["components"]["schemas"].clone();
+    let fields = schemas["Call"]["properties"].as_object().unwrap().keys();
+    let findings = schemas["Finding"]["properties"]["name"]["enum"].as_array().unwrap().iter();
+    let names = fields.map(String::as_str).chain(findings.filter_map(Value::as_str));
+    let rows: String = guide.lines().filter(|line| line.starts_with("| `")).collect();
+    let missing: Vec<&str> = names.filter(|name| !rows.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn what_the_document_requires_of_a_submission_the_tenant_requires() {
     let document = document();
     let schema = |name: &str| document.0["components"]["schemas"][name].clone();
