@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use crate::model::Timestamp;
 
+use super::data::DataError;
 use super::fault::FaultRule;
+use super::ledger::CALLS_KEPT;
 use super::limit::{Quota, Rates};
 use super::query::{Fate, Ready};
 use super::report::MockReport;
 use super::running::RunningMock;
 use super::settings::{Licence, Outage, Permission, RateLimitHeaders, RetryAfter, Settings, TokenOutage};
 use super::tenant::Tenant;
+use super::tls::Tls;
 use super::token::{ExpiresIn, TokenSettings};
 
 /// The way to a mock tenant.
@@ -79,6 +82,8 @@ impl Default for MockTenantBuilder {
             wall_start: None,
             skew_ms: 0,
             strict: false,
+            ledger_keeps: CALLS_KEPT,
+            tls: None,
         };
         Self { settings, port: 0 }
     }
@@ -363,11 +368,71 @@ impl MockTenantBuilder {
         self.set(|s| s.strict = true)
     }
 
+    /// How many calls the ledger keeps at least; it holds a quarter more at most. What it no longer keeps still counts in
+    /// verdict and scorecard. Default a million.
+    #[must_use]
+    pub fn ledger_keeps(self, calls: usize) -> Self {
+        self.set(|s| s.ledger_keeps = calls)
+    }
+
+    /// Speaks TLS, with that kind of certificate. Default plain HTTP. A tenant that is served by other means than
+    /// [`start`](Self::start) or a host does not speak it.
+    #[must_use]
+    pub fn tls(self, tls: Tls) -> Self {
+        self.set(|s| s.tls = Some(tls))
+    }
+
+    /// The same tenant with data, tokens and latencies of its own: the nth of several that are otherwise alike.
+    #[must_use]
+    pub fn one_of_several(self, nth: u64) -> Self {
+        self.set(|s| s.seed = s.seed.wrapping_add(nth))
+    }
+
+    /// Changes the result of every template not named otherwise. Where those are refused, they stay refused.
+    #[must_use]
+    pub fn change_default_report(self, change: impl FnOnce(&mut MockReport)) -> Self {
+        self.set(|s| {
+            if let Some(report) = &mut s.default_report {
+                change(report)
+            }
+        })
+    }
+
+    /// Whether templates that were not named have a result.
+    pub fn has_default_report(&self) -> bool {
+        self.settings.default_report.is_some()
+    }
+
+    /// Whether the reports can be had as they are described.
+    ///
+    /// # Errors
+    /// Names what can't.
+    pub fn check(&self) -> Result<(), DataError> {
+        self.settings.reports.values().chain(&self.settings.default_report).try_for_each(MockReport::check)
+    }
+
     /// The port to listen on; 0, the default, lets the system choose.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
+    }
+
+    /// Calls allowed in a second at its start; infinity for no limit.
+    pub fn allowed_per_second(&self) -> f64 {
+        self.settings.rates.at(Duration::ZERO)
+    }
+
+    /// The templates whose reports were named, sorted.
+    pub fn templates(&self) -> Vec<String> {
+        let mut templates: Vec<_> = self.settings.reports.keys().cloned().collect();
+        templates.sort_unstable();
+        templates
+    }
+
+    /// How many queries it lets be open at once; none for no limit.
+    pub fn most_open_queries(&self) -> Option<usize> {
+        Some(self.settings.max_open_queries).filter(|most| *most != usize::MAX)
     }
 
     /// The heart alone, for simulation.
@@ -376,12 +441,28 @@ impl MockTenantBuilder {
     }
 
     /// Listens on loopback, from a thread of its own.
-    pub fn start(mut self) -> io::Result<RunningMock> {
+    ///
+    /// # Errors
+    /// If the port can't be had.
+    pub fn start(self) -> io::Result<RunningMock> {
+        RunningMock::start(self.port, self.into_started())
+    }
+
+    /// The tenant on the machine's time.
+    pub(super) fn into_started(mut self) -> Tenant {
         let wall = crate::model::WallClock::system().now();
         self.settings.wall_start.get_or_insert(wall);
         if self.settings.salt == 0 {
             self.settings.salt = wall.0.cast_unsigned();
         }
-        RunningMock::start(self.port, Tenant::new(self.settings))
+        Tenant::new(self.settings)
+    }
+
+    pub(super) fn own_port(&self) -> u16 {
+        self.port
+    }
+
+    pub(super) fn speaks_tls(&self) -> bool {
+        self.settings.tls.is_some()
     }
 }

@@ -75,6 +75,11 @@ impl PageBody {
         Self { range: 0..0, prefix: self.rows.header().into(), ..self.clone() }
     }
 
+    /// Rows on it that are still to come.
+    pub(super) fn n_rows(&self) -> u64 {
+        self.range.end.saturating_sub(self.range.start)
+    }
+
     /// Appends the next piece to `out`; `false` once the page is at its end and nothing was appended.
     pub fn next_piece(&mut self, out: &mut Vec<u8>) -> bool {
         let start = out.len();

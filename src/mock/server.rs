@@ -12,8 +12,11 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
+use super::desk;
+use super::house::{Door, House, Resident};
 use super::player::play;
 use super::request::MockRequest;
+use super::script::Script;
 use super::tenant::Tenant;
 use super::wire::Wire;
 
@@ -54,25 +57,35 @@ pub async fn serve_connection<S>(stream: S, tenant: SharedTenant, clock: TenantC
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let resident = Resident { name: "mock".to_owned(), base_url: String::new(), tenant, clock };
+    let door = Door { house: Arc::new(House { residents: vec![resident] }), only: Some(0) };
+    serve_door(stream, &door, true).await
+}
+
+/// The same for whoever is behind a door. `goodbye` says whether a stream that ends in order is shut down first.
+pub(super) async fn serve_door<S>(stream: S, door: &Door, goodbye: bool) -> Hangup
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut wire = Wire::new(stream);
-    let hangup = serve(&mut wire, &tenant, clock).await;
-    if hangup == Hangup::Closed {
+    let hangup = serve(&mut wire, door).await;
+    if hangup == Hangup::Closed && goodbye {
         // The client may be gone already; there is nobody left to tell.
         wire.shutdown().await.ok();
     }
     hangup
 }
 
-async fn serve<S>(wire: &mut Wire<S>, tenant: &SharedTenant, clock: TenantClock) -> Hangup
+async fn serve<S>(wire: &mut Wire<S>, door: &Door) -> Hangup
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    if tenant.lock().refuses_connections(clock.now()) {
+    if door.only_resident().is_some_and(|resident| resident.tenant.lock().refuses_connections(resident.now())) {
         return Hangup::Reset;
     }
     let mut inbox = Vec::new();
     loop {
-        let arrived = match read_request(wire, &mut inbox, tenant, clock).await {
+        let arrived = match read_request(wire, &mut inbox, door).await {
             Ok(Some(arrived)) => arrived,
             Ok(None) => return Hangup::Closed,
             Err(error) => {
@@ -83,42 +96,67 @@ where
                 return Hangup::Closed;
             }
         };
-        let script = {
-            let mut tenant = tenant.lock();
-            let script = tenant.answer(&arrived.request, arrived.at);
-            tenant.sending(script.entry);
-            if arrived.left_unread {
-                tenant.had_a_hand_in(script.entry);
+        let last = arrived.last;
+        let hangup = match &arrived.whom {
+            Whom::Desk => desk::answer(wire, door, &arrived.request, last).await.err().map(|_| Hangup::Closed),
+            Whom::Nobody(why) => {
+                let script = Script::refusal(421, why);
+                play(wire, script, last).await.hangup
             }
-            script
+            Whom::Tenant(resident) => converse(wire, resident, &arrived).await,
         };
-        let entry = script.entry;
-        if let Some(fault) = script.wire {
-            wire.arm(fault);
-        }
-        let mut played = play(wire, script, arrived.last).await;
-        if let Some((hangup, n_written)) = wire.disarm() {
-            played.hangup = Some(hangup);
-            played.bytes = played.bytes.min(n_written.saturating_sub(played.head));
-            if n_written < played.head {
-                tenant.lock().unanswered(entry);
-            }
-        }
-        if played.whole {
-            tenant.lock().ended(entry, played.bytes, clock.now());
-        } else {
-            tenant.lock().broke_off(entry, played.bytes, clock.now());
-        }
-        if let Some(hangup) = played.hangup {
-            return hangup;
-        }
-        if arrived.last {
-            return Hangup::Closed;
+        match hangup {
+            Some(hangup) => return hangup,
+            None if last => return Hangup::Closed,
+            None => {}
         }
     }
 }
 
-struct Arrived {
+/// Answers a tenant's call, and says how the connection is to end, if it is.
+async fn converse<S>(wire: &mut Wire<S>, resident: &Resident, arrived: &Arrived<'_>) -> Option<Hangup>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let tenant = &resident.tenant;
+    let script = {
+        let mut tenant = tenant.lock();
+        let script = tenant.answer(&arrived.request, arrived.at);
+        tenant.sending(script.entry);
+        if arrived.left_unread {
+            tenant.had_a_hand_in(script.entry);
+        }
+        script
+    };
+    let entry = script.entry;
+    if let Some(fault) = script.wire {
+        wire.arm(fault);
+    }
+    let mut played = play(wire, script, arrived.last).await;
+    if let Some((hangup, n_written)) = wire.disarm() {
+        played.hangup = Some(hangup);
+        played.bytes = played.bytes.min(n_written.saturating_sub(played.head));
+        if n_written < played.head {
+            tenant.lock().unanswered(entry);
+        }
+    }
+    if played.whole {
+        tenant.lock().ended(entry, played.bytes, resident.now());
+    } else {
+        tenant.lock().broke_off(entry, played.bytes, resident.now());
+    }
+    played.hangup
+}
+
+/// Whom a request is for.
+enum Whom<'a> {
+    Tenant(&'a Resident),
+    Desk,
+    Nobody(String),
+}
+
+struct Arrived<'a> {
+    whom: Whom<'a>,
     request: MockRequest,
     at: Duration,
     /// Its body was left unread for a while.
@@ -132,12 +170,11 @@ fn invalid(message: &'static str) -> io::Error {
 }
 
 /// Reads one request; `inbox` keeps what came after it. None if the client closed between requests.
-async fn read_request<S>(
+async fn read_request<'a, S>(
     stream: &mut Wire<S>,
     inbox: &mut Vec<u8>,
-    tenant: &SharedTenant,
-    clock: TenantClock,
-) -> io::Result<Option<Arrived>>
+    door: &'a Door,
+) -> io::Result<Option<Arrived<'a>>>
 where
     S: AsyncRead + Unpin,
 {
@@ -152,10 +189,18 @@ where
             return if inbox.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
         }
     };
-    // The head decides when a call was made; its body may take its time.
-    let at = clock.now();
     inbox.drain(..head_len);
-    let pause = tenant.lock().stops_reading(&request, at);
+    let whom = match door.resident(&request) {
+        _ if desk::is_meant(&request.target) => Whom::Desk,
+        Ok(resident) => Whom::Tenant(resident),
+        Err(why) => Whom::Nobody(why),
+    };
+    // The head decides when a call was made; its body may take its time.
+    let (mut at, mut pause) = (Duration::ZERO, None);
+    if let Whom::Tenant(resident) = &whom {
+        at = resident.now();
+        pause = resident.tenant.lock().stops_reading(&request, at);
+    }
     if let Some(pause) = pause {
         stream.stop_reading(pause);
         stream.reads_again().await;
@@ -176,7 +221,7 @@ where
         }
     }
     request.body = inbox.drain(..length).collect();
-    Ok(Some(Arrived { request, at, left_unread: pause.is_some(), last }))
+    Ok(Some(Arrived { whom, request, at, left_unread: pause.is_some(), last }))
 }
 
 fn parse_head(bytes: &[u8]) -> io::Result<Option<(MockRequest, bool, usize)>> {

@@ -9,6 +9,7 @@ use super::fault::FaultRule;
 use super::limit::{Quota, Rates};
 use super::query::{Fate, Ready};
 use super::report::MockReport;
+use super::tls::Tls;
 use super::token::TokenSettings;
 
 /// The form in which a wait is told.
@@ -155,6 +156,8 @@ pub(super) struct Settings {
     pub(super) wall_start: Option<Timestamp>,
     pub(super) skew_ms: i64,
     pub(super) strict: bool,
+    pub(super) ledger_keeps: usize,
+    pub(super) tls: Option<Tls>,
 }
 
 impl Settings {

@@ -3,11 +3,13 @@
 //! `now` is the time since the tenant's start and comes from outside, so that the same tenant stands behind a TCP port
 //! or in a simulated network. Nothing here reads a clock, sleeps, or touches a socket.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Timestamp, Window};
 
 use super::data::mix;
+use super::desk::Records;
 use super::expected::Expected;
 use super::fault::{Fault, FaultBook, FaultRule, Target};
 use super::ledger::{CallKind, Ledger, LedgerEntry, Refused};
@@ -15,7 +17,7 @@ use super::limit::{Admission, Limiter};
 use super::mangle::{instead, mangle};
 use super::query::{Fate, MockQuery};
 use super::request::{Call, MockRequest};
-use super::script::{Script, StreamFault};
+use super::script::{BodyPlan, Script, StreamFault};
 use super::settings::{Outage, OutageKind, Permission, RetryAfter, Settings, TokenTrouble};
 use super::token::TokenOffice;
 use super::told::{http_date, tell_quotas, wait_in, wait_lines, whole_seconds};
@@ -32,6 +34,8 @@ pub struct Tenant {
     limiter: Limiter,
     faults: FaultBook,
     ledger: Ledger,
+    /// Since when the ledger counts.
+    counts_since: Duration,
 }
 
 /// What a decision leaves in the ledger beside the script.
@@ -55,7 +59,8 @@ impl Tenant {
             limiter: Limiter::new(settings.rates.clone(), settings.quotas.clone(), settings.block),
             faults,
             queries: Vec::new(),
-            ledger: Ledger::default(),
+            counts_since: Duration::ZERO,
+            ledger: Ledger::keeping(settings.ledger_keeps),
             settings,
         }
     }
@@ -69,27 +74,31 @@ impl Tenant {
         if call.kind == CallKind::Token {
             script.delay += self.settings.token_delay;
         }
-        script.entry = self.ledger.len();
+        script.entry = self.ledger.next_place();
         self.remember_wait(&script, now);
         script.set("Date", &http_date(self.wall(now + script.delay), &RetryAfter::HttpDate));
         tell_quotas(&mut script, self.settings.rate_limit_headers, &self.limiter.standings(now));
-        self.ledger.open(LedgerEntry {
+        let query = remarks.query.or(call.query);
+        let rows = if let BodyPlan::Generated(page) = &script.body { page.n_rows() } else { 0 };
+        let entry = LedgerEntry {
             at: now,
             kind: call.kind,
-            path: call.path,
-            query: remarks.query.or(call.query),
+            path: self.ledger.shared(&call.path),
+            query: query.map(|id| self.ledger.shared(&id)),
             page: call.page,
             status: script.status_sent(),
             told_to_wait: remarks.told_to_wait,
             refused: remarks.refused,
-            asked: remarks.asked,
+            asked: remarks.asked.map(Arc::new),
             generation: remarks.generation,
             dead_token: remarks.dead_token,
             bytes: 0,
+            rows,
             ended: None,
             broke_off: false,
             faulted: remarks.faulted,
-        });
+        };
+        self.ledger.open(entry);
         script
     }
 
@@ -232,7 +241,7 @@ impl Tenant {
 
     fn latency(&self) -> Duration {
         let spread = self.settings.latency_spread;
-        let draw = mix(self.settings.seed ^ mix(self.ledger.len() as u64)) % 1024;
+        let draw = mix(self.settings.seed ^ mix(self.ledger.next_place() as u64)) % 1024;
         self.settings.latency + spread * draw as u32 / 1024
     }
 
@@ -299,6 +308,24 @@ impl Tenant {
     /// What it was asked so far.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// A copy of what it has written down, for whoever counts without holding it up.
+    pub(super) fn records(&self, now: Duration) -> Records {
+        Records {
+            since: self.counts_since,
+            now,
+            ledger: self.ledger.clone(),
+            rates: self.limiter.rates().clone(),
+            queries: self.queries.clone(),
+            query_life: self.settings.query_life,
+        }
+    }
+
+    /// Forgets every call, as if counting began at `now`. Limits, tokens and queries stay as they are.
+    pub fn forget_ledger(&mut self, now: Duration) {
+        self.ledger.forget();
+        self.counts_since = now;
     }
 
     /// What the ledger comes to, held against the rates that this tenant allows.

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::ledger::{CallKind, Ledger, LedgerEntry, Refused};
+use super::ledger::{CallKind, Ledger, TokenLife};
 use super::limit::Rates;
+use super::tally::{Peaks, Tally};
 
 /// How long the pages of several queries may take to find their shares.
 const SETTLING: Duration = Duration::from_secs(5);
@@ -20,10 +21,15 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The pages that each query got within one second.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FairSecond {
-    /// The second's beginning, since the tenant's start.
+    /// The second's beginning, since the tenant's start. In JSON `from_ms`, in milliseconds.
+    #[serde(rename = "from_ms", serialize_with = "milliseconds")]
     pub from: Duration,
     /// Pages served, by query. Only queries are here that were being read before this second and after it.
     pub pages: BTreeMap<String, usize>,
+}
+
+fn milliseconds<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u128(time.as_millis())
 }
 
 impl FairSecond {
@@ -92,49 +98,52 @@ impl Verdict {
     }
 
     pub(super) fn over(ledger: &Ledger, rates: &Rates) -> Self {
-        let refused = |why| ledger.iter().filter(|e| e.refused == Some(why)).count();
-        let control = ledger.iter().filter(|e| e.kind != CallKind::Page).count();
-        let reading = ledger.reading();
-        let seconds = reading.map(|(first, _)| ledger.fair_seconds(first + SETTLING)).unwrap_or_default();
+        Self::from_sums(ledger, &ledger.tally(), ledger.peaks(), rates)
+    }
+
+    pub(super) fn from_sums(ledger: &Ledger, tally: &Tally, peaks: Peaks, rates: &Rates) -> Self {
+        let control = tally.calls - tally.of_kind(CallKind::Page);
+        let budget = |(from, to, let_in): (Duration, Duration, usize)| share(let_in, rates.allowed(from, to));
         Self {
-            calls: ledger.len(),
-            most_in_any_second: ledger.max_in_any_second(),
-            calls_while_told_to_wait: ledger.iter().filter(|e| e.told_to_wait).count(),
-            refused_too_fast: refused(Refused::TooFast),
-            refused_waiting: refused(Refused::Waiting),
-            refused_open_queries: refused(Refused::OpenQueries),
-            budget_used: reading.and_then(|(from, to)| ledger.share_of(from, to, rates.allowed(from, to))),
-            pages_served: ledger.iter().filter(|e| e.is_page_served()).count(),
-            pages_served_again: ledger.pages_served_again(),
-            most_pages_under_way: ledger.max_in_flight(CallKind::Page),
-            least_fair_second: seconds.into_iter().max_by_key(|second| second.most() - second.least()),
-            duplicate_submissions: ledger.duplicate_submissions(),
-            control_share: if ledger.is_empty() { 0.0 } else { control as f64 / ledger.len() as f64 },
-            token_calls: ledger.token_calls(),
+            calls: tally.calls,
+            most_in_any_second: peaks.calls_in_any_second,
+            calls_while_told_to_wait: tally.told_to_wait,
+            refused_too_fast: tally.too_fast,
+            refused_waiting: tally.waiting,
+            refused_open_queries: tally.open_queries,
+            budget_used: tally.reading().and_then(budget),
+            pages_served: tally.pages_served,
+            pages_served_again: tally.pages_served_again,
+            most_pages_under_way: peaks.pages_under_way,
+            least_fair_second: peaks.least_fair_second,
+            duplicate_submissions: tally.duplicate_submissions,
+            control_share: if tally.calls == 0 { 0.0 } else { control as f64 / tally.calls as f64 },
+            token_calls: tally.of_kind(CallKind::Token),
             tokens_issued: ledger.token_lives().len(),
             most_token_calls_in_a_life: ledger.most_token_calls_in_a_life(),
             most_tokens_in_a_life: ledger.most_tokens_in_a_life(),
-            dead_token_calls: ledger.iter().filter(|e| e.dead_token).count(),
+            dead_token_calls: tally.dead_token_calls,
         }
     }
+}
+
+/// So many calls as a share of those that were allowed; none where nothing was.
+fn share(calls: usize, allowed: f64) -> Option<f64> {
+    (allowed > 0.0).then(|| calls as f64 / allowed)
 }
 
 impl Ledger {
     /// The calls between two moments that were let in, as a share of what the rate allows in that time. The later
     /// moment is not included. None where nothing is allowed.
     pub fn budget_used(&self, from: Duration, to: Duration, requests_per_second: f64) -> Option<f64> {
-        self.share_of(from, to, Rates::constant(requests_per_second).allowed(from, to))
+        let let_in = self.iter().filter(|e| e.refused.is_none() && (from..to).contains(&e.at)).count();
+        share(let_in, Rates::constant(requests_per_second).allowed(from, to))
     }
 
     /// The same from the first page served to the last one.
     pub fn budget_used_while_reading(&self, requests_per_second: f64) -> Option<f64> {
         let (from, to) = self.reading()?;
         self.budget_used(from, to, requests_per_second)
-    }
-
-    fn share_of(&self, from: Duration, to: Duration, allowed: f64) -> Option<f64> {
-        let let_in = self.iter().filter(|e| e.refused.is_none() && (from..to).contains(&e.at)).count();
-        (allowed > 0.0).then(|| let_in as f64 / allowed)
     }
 
     /// When the first and the last page were asked for that were served.
@@ -167,31 +176,37 @@ impl Ledger {
         seconds.into_values().collect()
     }
 
+    /// The second of them in which the queries' shares lay farthest apart, once they had time to find them.
+    pub(super) fn least_fair_second(&self) -> Option<FairSecond> {
+        let (first, _) = self.reading()?;
+        let seconds = self.fair_seconds(first + SETTLING);
+        seconds.into_iter().max_by_key(|second| second.most() - second.least())
+    }
+
     /// How many pages were served whole once more after they had been, with no fault in either answer.
     pub fn pages_served_again(&self) -> usize {
-        let mut times: HashMap<(Option<&str>, Option<u64>), usize> = HashMap::new();
-        for entry in self.iter().filter(|e| e.is_page_served() && !e.faulted) {
-            *times.entry((entry.query.as_deref(), entry.page)).or_default() += 1;
-        }
-        times.values().map(|n| n - 1).sum()
+        self.tally().pages_served_again
     }
 
     /// How many queries were accepted beyond the first one for the same template and window.
     pub fn duplicate_submissions(&self) -> usize {
-        let mut times: HashMap<_, usize> = HashMap::new();
-        for asked in self.iter().filter(|e| e.query.is_some()).filter_map(|e| e.asked.as_ref()) {
-            *times.entry(asked).or_default() += 1;
-        }
-        times.values().map(|n| n - 1).sum()
+        self.tally().duplicate_submissions
     }
 
     /// The most calls of the token endpoint within the life of one token, without the call that got it.
     pub fn most_token_calls_in_a_life(&self) -> usize {
-        let calls: Vec<&LedgerEntry> = self.iter().filter(|e| e.kind == CallKind::Token).collect();
-        let within = |(nth, life): (usize, &super::ledger::TokenLife)| {
+        let calls = self.all_token_calls();
+        let mut own: HashMap<u64, usize> = HashMap::new();
+        for (place, generation) in calls.iter().enumerate().filter_map(|(i, call)| Some((i, call.1?))) {
+            own.entry(generation).or_insert(place);
+        }
+        let in_order = calls.is_sorted_by_key(|(at, _)| *at);
+        let within = |(nth, life): (usize, &TokenLife)| {
             // Calls of the same moment that were decided before are not of this life.
-            let own = calls.iter().position(|e| e.generation == Some(nth as u64 + 1)).map_or(0, |at| at + 1);
-            calls[own..].iter().filter(|e| e.at < life.until).count()
+            let own = own.get(&(self.first_generation() + nth as u64)).map_or(0, |place| place + 1);
+            let (later, is_within) = (&calls[own..], |call: &(Duration, _)| call.0 < life.until);
+            // A client that signs in for every call has as many lives as calls.
+            if in_order { later.partition_point(is_within) } else { n_where(later, is_within) }
         };
         self.token_lives().iter().enumerate().map(within).max().unwrap_or(0)
     }
@@ -199,11 +214,18 @@ impl Ledger {
     /// The most tokens issued within the life of one token, without itself.
     pub fn most_tokens_in_a_life(&self) -> usize {
         let lives = self.token_lives();
-        let within = |(nth, life): (usize, &super::ledger::TokenLife)| {
-            lives[nth + 1..].iter().filter(|later| later.from < life.until).count()
+        let in_order = lives.is_sorted_by_key(|life| life.from);
+        let within = |(nth, life): (usize, &TokenLife)| {
+            let later = &lives[nth + 1..];
+            let is_within = |other: &TokenLife| other.from < life.until;
+            if in_order { later.partition_point(is_within) } else { n_where(later, is_within) }
         };
         lives.iter().enumerate().map(within).max().unwrap_or(0)
     }
+}
+
+fn n_where<T>(all: &[T], is: impl Fn(&T) -> bool) -> usize {
+    all.iter().filter(|one| is(one)).count()
 }
 
 impl fmt::Display for Verdict {
@@ -276,7 +298,7 @@ mod tests {
         );
         let request = MockRequest::post("/api/v2/reporting/queries", "application/json", body);
         tenant.answer(&request.with_header("Authorization", &format!("Bearer {token}")), at);
-        tenant.ledger().last().unwrap().query.clone().unwrap()
+        tenant.ledger().last().unwrap().query.as_deref().unwrap().to_owned()
     }
 
     fn page(tenant: &mut Tenant, token: &str, query: &str, page: u64, at: Duration) -> u16 {

@@ -44,7 +44,7 @@ fn t6_a_query_that_expired_between_two_runs_is_submitted_again_and_its_output_st
         let second = tenant.queries()[1].id.clone();
         tenant.ledger()[n_before..]
             .iter()
-            .filter(|call| call.query.as_ref() == Some(&second))
+            .filter(|call| call.query.as_deref() == Some(&*second))
             .filter_map(|c| c.page)
             .min()
     });

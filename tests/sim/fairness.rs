@@ -121,7 +121,7 @@ fn forty_reports_that_submit_and_poll_are_never_starved_and_leave_the_pages_thei
     assert_eq!(small.len(), N_SMALL);
     let silences = small.iter().map(|query| {
         let polls =
-            ledger.iter().filter(|call| call.kind == CallKind::Status && call.query.as_ref() == Some(&query.id));
+            ledger.iter().filter(|call| call.kind == CallKind::Status && call.query.as_deref() == Some(&*query.id));
         longest_silence(polls, &(query.submitted..time.end))
     });
     let silence = silences.max().expect("there are some");

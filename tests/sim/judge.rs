@@ -84,7 +84,7 @@ fn judge_pages(report: &ReportPlan, after: &Aftermath, breaches: &mut Vec<String
     for query in tenant.queries().iter().filter(|query| query.template == report.name) {
         let asked = ledger.pages_asked(&query.id);
         // A refusal costs no try.
-        let of_query = |e: &&LedgerEntry| e.kind == CallKind::Page && e.query.as_ref() == Some(&query.id);
+        let of_query = |e: &&LedgerEntry| e.kind == CallKind::Page && e.query.as_deref() == Some(&*query.id);
         let n_throttled = ledger.iter().filter(of_query).filter(|e| e.status == 429).count();
         let smallest = match report.result.page_sizes {
             cxtract::mock::PageSizes::AsAsked => report.page_size,
@@ -94,8 +94,9 @@ fn judge_pages(report: &ReportPlan, after: &Aftermath, breaches: &mut Vec<String
         let n_pages = report.result.rows.div_ceil(smallest).max(1);
         let highest = asked.iter().copied().max().unwrap_or(0);
         // Where tries fail, the pages that would tell the end come late; then the window alone is the bound.
-        let fails =
-            ledger.iter().any(|e| e.query.as_ref() == Some(&query.id) && (e.faulted || !matches!(e.status, 200 | 404)));
+        let fails = ledger
+            .iter()
+            .any(|e| e.query.as_deref() == Some(&*query.id) && (e.faulted || !matches!(e.status, 200 | 404)));
         let most_ahead = if fails { MAX_IN_FLIGHT * PAGES_AHEAD_PER_REQUEST } else { MAX_IN_FLIGHT + 1 };
         if highest > n_pages + most_ahead {
             breaches.push(format!("{}: page {highest} asked for; there are {n_pages}", report.name));
@@ -223,7 +224,7 @@ fn was_unheard(scenario: &Scenario, tenant: &str, ledger: &Ledger, call: &Ledger
 /// calls that were given up long ago, and so are pages past the end, which are given up when it is found.
 fn max_in_flight(tenant: &Tenant, scenario: &Scenario) -> u64 {
     let has_rows = |entry: &LedgerEntry| {
-        let query = tenant.queries().iter().find(|query| Some(&query.id) == entry.query.as_ref());
+        let query = tenant.queries().iter().find(|query| Some(&*query.id) == entry.query.as_deref());
         let report = query.and_then(|query| scenario.reports.iter().find(|report| report.name == query.template));
         report.zip(entry.page).is_some_and(|(report, page)| page * report.page_size <= report.result.rows)
     };

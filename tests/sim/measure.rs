@@ -35,7 +35,7 @@ pub fn n_answers(ledger: &Ledger, status: u16) -> usize {
 pub fn pages_by_query(ledger: &Ledger, queries: &[String], time: &Range<Duration>) -> BTreeMap<String, usize> {
     let mut counts: BTreeMap<_, _> = queries.iter().map(|query| (query.clone(), 0)).collect();
     for call in within(ledger, time).filter(|call| call.kind == CallKind::Page) {
-        if let Some(count) = call.query.as_ref().and_then(|query| counts.get_mut(query)) {
+        if let Some(count) = call.query.as_deref().and_then(|query| counts.get_mut(query)) {
             *count += 1;
         }
     }

@@ -57,7 +57,7 @@ fn run(world: &World) -> Aftermath {
 }
 
 fn moments(ledger: &Ledger) -> Vec<(Duration, String)> {
-    ledger.iter().map(|call| (call.at, call.path.clone())).collect()
+    ledger.iter().map(|call| (call.at, call.path.to_string())).collect()
 }
 
 /// What stands in `Retry-After`, and how long that lasts: from the answer on, or until then, since the tenant's start.

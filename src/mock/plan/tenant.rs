@@ -11,6 +11,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use crate::mock::MockTenantBuilder;
+use crate::mock::tls::Tls;
 use crate::model::Timestamp;
 
 use super::error::PlanError;
@@ -48,6 +49,7 @@ pub(super) struct TenantText {
     remembers_queries: Option<bool>,
     token: Option<TokenText>,
     clock: Option<ClockText>,
+    tls: Option<Tls>,
     strict: Option<bool>,
     default_report: Option<Report>,
     reports: HashMap<String, Report>,
@@ -126,6 +128,7 @@ impl TenantText {
             builder = token.lay(builder)?;
         }
         builder = builder.with(self.clock, |b, clock| clock.lay(b));
+        builder = builder.with(self.tls, MockTenantBuilder::tls);
         builder = builder.with(self.strict, |b, yes| b.set(|s| s.strict = yes));
         if let Some(report) = self.default_report {
             builder = builder.default_report(report.read(folder)?);
