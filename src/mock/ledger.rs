@@ -159,7 +159,7 @@ impl Ledger {
         // Dropping a few at a time would move all others each time.
         if self.entries.len() >= self.keep + self.keep.div_ceil(4) {
             let goes = self.entries.len() - self.keep;
-            self.peaks = self.peaks();
+            self.peaks = self.peaks_until(goes);
             self.token_calls_gone.extend(token_calls(&self.entries[..goes]));
             self.entries.drain(..goes).for_each(|call| self.gone.take(&call));
             self.first += goes;
@@ -218,6 +218,15 @@ impl Ledger {
         let mut tally = self.gone.clone();
         self.entries.iter().for_each(|call| tally.take(call));
         tally
+    }
+
+    /// The peaks over the first so many of the calls kept, and all that have gone.
+    fn peaks_until(&self, n: usize) -> Peaks {
+        // What begins among them may reach a second beyond them.
+        let seam = self.entries[n - 1].at + Duration::from_secs(1);
+        let reach = n + self.entries[n..].partition_point(|call| call.at < seam);
+        let entries = self.entries[..reach].to_vec();
+        Self { entries, peaks: self.peaks.clone(), ..Self::keeping(reach) }.peaks()
     }
 
     /// Every token call since it began.
