@@ -112,7 +112,9 @@ fn a_file_of_ones_own_is_delivered_as_it_is_whatever_its_end_looks_like() {
             let note = ["plain", "\"two\nlines\"", "\"say \"\"hi\"\"\"", "日本語", ""][id % 5];
             text.push_str(&format!("{id},Ada,{note}{newline}"));
         }
-        for report in ways(&write(&path, text.as_bytes())) {
+        // How records end has nothing to do with how the results do: one kind sees every way.
+        let n_ways = if newline == "\n" { usize::MAX } else { 1 };
+        for report in ways(&write(&path, text.as_bytes())).into_iter().take(n_ways) {
             assert!(delivers(report, "", 30) == text.as_bytes());
         }
         // Whoever left out the last line ending, or wrote a mark, meets neither in what is delivered.
