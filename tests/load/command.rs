@@ -114,3 +114,18 @@ fn an_interrupt_ends_a_load_with_what_was_measured_so_far() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["stopped"], &json["metrics"]["cut_off"]), (&true.into(), &1.into()));
 }
+
+#[test]
+fn the_document_explains_every_option_and_every_figure() {
+    let document = include_str!("../../docs/LOAD.md");
+    let (help, _folder) = typed("load --help");
+    let help = out(&help);
+    let options = help.split_whitespace().filter(|word| word.starts_with("--")).map(|word| word.trim_end_matches(','));
+    let everywhere = ["--config", "--log-level", "--log-format", "--help", "--version"];
+    for option in options.filter(|option| !everywhere.contains(option)) {
+        assert!(document.contains(&format!("`{option}")), "{option}");
+    }
+    for figure in cxtract::load::FIGURES {
+        assert!(document.contains(&format!("`{}`", figure.name)), "{}", figure.name);
+    }
+}

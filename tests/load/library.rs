@@ -134,15 +134,14 @@ fn rounds_ask_for_other_windows_and_remove_what_was_checked() {
 fn a_load_that_is_stopped_tells_what_was_measured() {
     let slow = tenant(100_000).latency(Duration::from_millis(50));
     let load = load_on(&slow);
-    let ticks = std::cell::Cell::new(0);
-    let report = actix_rt::System::new().block_on(async {
-        let stop = async {
-            while ticks.get() == 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        run_until(&load, stop, |_| ticks.set(ticks.get() + 1)).await.unwrap()
-    });
+    let has_pages = tokio::sync::Notify::new();
+    let tell = |tick: &cxtract::load::Tick| {
+        if tick.bytes_per_second > 0.0 {
+            has_pages.notify_one();
+        }
+    };
+    let stopped = run_until(&load, has_pages.notified(), tell);
+    let report = actix_rt::System::new().block_on(stopped).unwrap();
     assert!(report.stopped && figure(&report, "pages") > 0.0);
     assert_eq!((figure(&report, "cut_off"), figure(&report, "complete"), figure(&report, "parked")), (4.0, 0.0, 0.0));
     assert!(report.table().contains("stopped before it was done"));
