@@ -91,6 +91,7 @@ pub(crate) enum Command {
     Load(super::load::LoadArgs),
     /// Serve mock tenants: the whole reporting API with its limits and faults, and a scorecard of whoever calls
     #[cfg(feature = "mock")]
+    #[command(after_help = crate::cli::mock::ENDS)]
     Mock(crate::cli::mock::MockArgs),
     /// Write a commented starter configuration
     Init {

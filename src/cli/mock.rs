@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use clap::Args;
 use cxtract::config::parse_duration;
-use cxtract::mock::{Grade, MockHost, MockPlan, MockReport, MockTenant, MockTenantBuilder, RunningHost, Scorecard};
+use cxtract::mock::{
+    CsvFile, DataSet, Grade, MockHost, MockPlan, MockReport, MockTenant, MockTenantBuilder, RunningHost, Scorecard,
+};
 use serde_json::json;
 
 use crate::cli::exit::Exit;
@@ -19,6 +21,11 @@ use crate::cli::screen::Screen;
 use crate::cli::signals::Signals;
 use crate::cli::table::{Side, aligned};
 use crate::cli::{limits, refuse, setup, words};
+
+/// How it ends.
+pub(crate) const ENDS: &str = "Ends with 0 when it is told to stop (SIGINT, SIGTERM) or its time is over; with 1 if a \
+                               tenant whose plan is `strict` was called while it had told to wait; with 2 if something \
+                               can't be served.";
 
 /// How many tenants people are told of one by one.
 const TENANTS_SHOWN: usize = 12;
@@ -38,6 +45,9 @@ pub(crate) struct MockArgs {
     /// Rows of each query's result [default: 10000]
     #[arg(long, value_name = "N")]
     rows: Option<u64>,
+    /// Serve the rows of that CSV file, in pages; its first record is the header. With --rows, so many of them
+    #[arg(long, value_name = "CSV")]
+    file: Option<PathBuf>,
     /// Requests allowed in any second [default: 20]
     #[arg(long, value_name = "N", value_parser = per_second)]
     rate: Option<f64>,
@@ -111,8 +121,8 @@ pub(crate) fn serve(args: &MockArgs, screen: &Screen) -> Exit {
     })
 }
 
-/// The tenants that the arguments describe.
-fn tenants(args: &MockArgs, plan: Option<MockPlan>) -> Vec<(String, MockTenantBuilder)> {
+/// The tenants that the arguments describe. What they say of the data goes over the plan's default report.
+fn tenants(args: &MockArgs, plan: Option<MockPlan>, file: Option<&CsvFile>) -> Vec<(String, MockTenantBuilder)> {
     let planned = plan.map(|plan| plan.tenants);
     let planned = planned.unwrap_or_else(|| vec![("mock".to_owned(), MockTenant::builder())]);
     let n_kinds = planned.len();
@@ -135,9 +145,12 @@ fn tenants(args: &MockArgs, plan: Option<MockPlan>) -> Vec<(String, MockTenantBu
         if let Some(after) = args.ready_after {
             tenant = tenant.ready_after(after);
         }
-        if let Some(rows) = args.rows {
-            tenant = tenant.change_default_report(|report: &mut MockReport| report.rows = rows);
-        }
+        let tenant = tenant.change_default_report(|report: &mut MockReport| {
+            if let Some(file) = file {
+                (report.data, report.rows) = (DataSet::File(file.clone()), file.rows());
+            }
+            report.rows = args.rows.unwrap_or(report.rows);
+        });
         (name, tenant)
     })
     .collect()
@@ -146,7 +159,15 @@ fn tenants(args: &MockArgs, plan: Option<MockPlan>) -> Vec<(String, MockTenantBu
 fn start(args: &MockArgs) -> Result<(String, RunningHost), String> {
     let plan = args.plan.as_deref().map(MockPlan::read).transpose().map_err(|error| error.to_string())?;
     let about = plan.as_ref().map(|plan| plan.about.trim().to_owned()).unwrap_or_default();
-    let mut host = MockHost::builder().tenants(tenants(args, plan)).port(args.port).bind(args.bind);
+    let file = args.file.as_deref().map(CsvFile::open).transpose().map_err(|error| error.to_string())?;
+    let tenants = tenants(args, plan, file.as_ref());
+    for (name, tenant) in &tenants {
+        tenant.check().map_err(|error| format!("{name}: {error}"))?;
+        if !tenant.has_default_report() && (args.rows.is_some() || args.file.is_some()) {
+            return Err(format!("--rows and --file describe every report, and the plan's {name} has named ones alone"));
+        }
+    }
+    let mut host = MockHost::builder().tenants(tenants).port(args.port).bind(args.bind);
     if args.host_names {
         host = host.by_host_name();
     }
@@ -256,7 +277,7 @@ mod tests {
 
     fn names(line: &str, plan: &str) -> Vec<String> {
         let plan = MockPlan::parse(plan, std::path::Path::new(".")).unwrap();
-        tenants(&args(line), Some(plan)).into_iter().map(|(name, _)| name).collect()
+        tenants(&args(line), Some(plan), None).into_iter().map(|(name, _)| name).collect()
     }
 
     #[test]
@@ -277,7 +298,8 @@ mod tests {
 
     #[test]
     fn tenants_that_are_otherwise_alike_have_data_of_their_own_by_the_seed() {
-        let of = |line: &str| -> Vec<Vec<u8>> { tenants(&args(line), None).iter().map(|(_, t)| data(t)).collect() };
+        let of =
+            |line: &str| -> Vec<Vec<u8>> { tenants(&args(line), None, None).iter().map(|(_, t)| data(t)).collect() };
         let plain = of("--tenants 3 --rows 20");
         assert!(plain[0] != plain[1] && plain[1] != plain[2] && plain[0] != plain[2]);
         assert_eq!(of("--rows 20")[0], plain[0]);
@@ -288,12 +310,12 @@ mod tests {
     fn what_the_call_says_of_the_data_goes_over_the_plan() {
         let plan = MockPlan::parse("default_report: {rows: 7, header: never}", std::path::Path::new(".")).unwrap();
         let lines = |line: &str| {
-            let bytes = data(&tenants(&args(line), Some(plan.clone()))[0].1);
+            let bytes = data(&tenants(&args(line), Some(plan.clone()), None)[0].1);
             bytes.iter().filter(|byte| **byte == b'\n').count()
         };
         // Fields may hold newlines, so that there are more of these than rows.
         assert!(lines("") < lines("--rows 70"));
-        let header = data(&tenants(&args("--rows 3"), Some(plan)).remove(0).1);
+        let header = data(&tenants(&args("--rows 3"), Some(plan), None).remove(0).1);
         assert!(!header.starts_with(b"contactId"), "the plan's header rule is gone");
     }
 

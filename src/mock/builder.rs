@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::model::Timestamp;
 
+use super::data::DataError;
 use super::fault::FaultRule;
 use super::ledger::CALLS_KEPT;
 use super::limit::{Quota, Rates};
@@ -17,7 +18,8 @@ use super::tenant::Tenant;
 use super::tls::Tls;
 use super::token::{ExpiresIn, TokenSettings};
 
-/// The way to a mock tenant.
+/// The way to a mock tenant: its settings, then [`start`](MockTenantBuilder::start) for one that listens on a port of
+/// loopback, or [`build`](MockTenantBuilder::build) for the heart alone. [The module](super) has an example.
 #[derive(Debug)]
 pub struct MockTenant;
 
@@ -387,10 +389,27 @@ impl MockTenantBuilder {
         self.set(|s| s.seed = s.seed.wrapping_add(nth))
     }
 
-    /// Changes the result of every template not named otherwise; where there was none, the usual one.
+    /// Changes the result of every template not named otherwise. Where those are refused, they stay refused.
     #[must_use]
     pub fn change_default_report(self, change: impl FnOnce(&mut MockReport)) -> Self {
-        self.set(|s| change(s.default_report.get_or_insert_with(MockReport::default)))
+        self.set(|s| {
+            if let Some(report) = &mut s.default_report {
+                change(report)
+            }
+        })
+    }
+
+    /// Whether templates that were not named have a result.
+    pub fn has_default_report(&self) -> bool {
+        self.settings.default_report.is_some()
+    }
+
+    /// Whether the reports can be had as they are described.
+    ///
+    /// # Errors
+    /// Names what can't.
+    pub fn check(&self) -> Result<(), DataError> {
+        self.settings.reports.values().chain(&self.settings.default_report).try_for_each(MockReport::check)
     }
 
     /// The port to listen on; 0, the default, lets the system choose.

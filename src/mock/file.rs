@@ -4,6 +4,7 @@
 //! longer the file, so that any size takes the same memory. Pages are read where they stand when they are sent. No byte
 //! of a record is ever changed, and the file is only read.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -20,10 +21,15 @@ const MOST_PLACES: usize = 1 << 17;
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// A CSV file that is served. Clones share it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CsvFile(Arc<Opened>);
 
-#[derive(Debug)]
+impl fmt::Debug for CsvFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CsvFile({}, {} rows)", self.0.path.display(), self.0.n_rows)
+    }
+}
+
 struct Opened {
     path: PathBuf,
     file: File,

@@ -113,6 +113,8 @@ pub struct Ledger {
     lives_forgotten: usize,
     /// What the calls came to that have gone.
     gone: Tally,
+    /// The token calls among them: a life may be longer than what is kept.
+    token_calls_gone: Vec<TokenCall>,
     peaks: Peaks,
     keep: usize,
     names: HashSet<Arc<str>>,
@@ -141,6 +143,7 @@ impl Ledger {
             lives: Vec::new(),
             lives_forgotten: 0,
             gone: Tally::default(),
+            token_calls_gone: Vec::new(),
             peaks: Peaks::default(),
             keep: calls.max(1),
             names: HashSet::new(),
@@ -156,7 +159,8 @@ impl Ledger {
         // Dropping a few at a time would move all others each time.
         if self.entries.len() >= self.keep + self.keep.div_ceil(4) {
             let goes = self.entries.len() - self.keep;
-            self.peaks = self.peaks();
+            self.peaks = self.peaks_until(goes);
+            self.token_calls_gone.extend(token_calls(&self.entries[..goes]));
             self.entries.drain(..goes).for_each(|call| self.gone.take(&call));
             self.first += goes;
         }
@@ -170,7 +174,7 @@ impl Ledger {
 
     /// Up to so many calls from that place on, and the place of the first of them; later than asked for where those
     /// have gone.
-    pub(super) fn from_place(&self, place: usize, most: usize) -> (usize, &[LedgerEntry]) {
+    pub(super) fn calls_from(&self, place: usize, most: usize) -> (usize, &[LedgerEntry]) {
         let from = place.max(self.first).min(self.next_place());
         let calls = &self.entries[from - self.first..];
         (from, &calls[..calls.len().min(most)])
@@ -194,6 +198,7 @@ impl Ledger {
         self.first = self.next_place();
         self.entries.clear();
         (self.gone, self.peaks) = (Tally::default(), Peaks::default());
+        self.token_calls_gone.clear();
         self.lives_forgotten += self.lives.len();
         self.lives.clear();
     }
@@ -215,13 +220,26 @@ impl Ledger {
         tally
     }
 
+    /// The peaks over the first so many of the calls kept, and all that have gone.
+    fn peaks_until(&self, n: usize) -> Peaks {
+        // What begins among them may reach a second beyond them.
+        let seam = self.entries[n - 1].at + Duration::from_secs(1);
+        let reach = n + self.entries[n..].partition_point(|call| call.at < seam);
+        let entries = self.entries[..reach].to_vec();
+        Self { entries, peaks: self.peaks.clone(), ..Self::keeping(reach) }.peaks()
+    }
+
+    /// Every token call since it began.
+    pub(super) fn all_token_calls(&self) -> Vec<TokenCall> {
+        self.token_calls_gone.iter().copied().chain(token_calls(&self.entries)).collect()
+    }
+
     /// The peaks over all calls, as far as they were all there at one time.
     pub(super) fn peaks(&self) -> Peaks {
         let peaks = Peaks {
             calls_in_any_second: self.max_in_any_second(),
             polls_in_any_second: self.max_polls_in_any_second(),
             pages_under_way: self.max_in_flight(CallKind::Page),
-            token_calls_in_a_life: self.most_token_calls_in_a_life(),
             least_fair_second: self.least_fair_second(),
         };
         peaks.or(&self.peaks)
@@ -309,6 +327,13 @@ impl Ledger {
     }
 }
 
+/// When a token was asked for, and the generation that was issued.
+type TokenCall = (Duration, Option<u64>);
+
+fn token_calls(calls: &[LedgerEntry]) -> impl Iterator<Item = TokenCall> {
+    calls.iter().filter(|call| call.kind == CallKind::Token).map(|call| (call.at, call.generation))
+}
+
 fn most_in_any_second(mut times: Vec<Duration>) -> usize {
     // Lines stand in the order of decision, and a call whose body came late was decided late.
     times.sort_unstable();
@@ -385,10 +410,10 @@ mod tests {
         assert_eq!(ledger.last().unwrap().at, Duration::from_millis(999));
         assert_eq!(ledger.entry(999).unwrap().at, Duration::from_millis(999));
         assert!(ledger.entry(10).is_none());
-        let (from, calls) = ledger.from_place(0, 7);
+        let (from, calls) = ledger.calls_from(0, 7);
         assert_eq!((from, calls.len()), (1000 - ledger.len(), 7));
         assert_eq!(calls[0].at, Duration::from_millis(from as u64));
-        assert!(ledger.from_place(2000, 7).1.is_empty());
+        assert!(ledger.calls_from(2000, 7).1.is_empty());
     }
 
     #[test]

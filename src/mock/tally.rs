@@ -211,7 +211,6 @@ pub(super) struct Peaks {
     pub(super) calls_in_any_second: usize,
     pub(super) polls_in_any_second: usize,
     pub(super) pages_under_way: usize,
-    pub(super) token_calls_in_a_life: usize,
     pub(super) least_fair_second: Option<FairSecond>,
 }
 
@@ -223,7 +222,6 @@ impl Peaks {
             calls_in_any_second: self.calls_in_any_second.max(other.calls_in_any_second),
             polls_in_any_second: self.polls_in_any_second.max(other.polls_in_any_second),
             pages_under_way: self.pages_under_way.max(other.pages_under_way),
-            token_calls_in_a_life: self.token_calls_in_a_life.max(other.token_calls_in_a_life),
             least_fair_second: self
                 .least_fair_second
                 .into_iter()

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::ledger::{CallKind, Ledger, LedgerEntry, TokenLife};
+use super::ledger::{CallKind, Ledger, TokenLife};
 use super::limit::Rates;
 use super::tally::{Peaks, Tally};
 
@@ -51,6 +51,10 @@ impl FairSecond {
 }
 
 /// A client's conduct in figures.
+///
+/// A tenant gives it at any time, also while it is being called, and as text it is a few lines for people. What a test
+/// asks of any client: no `calls_while_told_to_wait`, no `duplicate_submissions`, no `pages_served_again`; of a quick
+/// one also much of `budget_used`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// Calls of every kind.
@@ -120,7 +124,7 @@ impl Verdict {
             control_share: if tally.calls == 0 { 0.0 } else { control as f64 / tally.calls as f64 },
             token_calls: tally.of_kind(CallKind::Token),
             tokens_issued: ledger.token_lives().len(),
-            most_token_calls_in_a_life: peaks.token_calls_in_a_life,
+            most_token_calls_in_a_life: ledger.most_token_calls_in_a_life(),
             most_tokens_in_a_life: ledger.most_tokens_in_a_life(),
             dead_token_calls: tally.dead_token_calls,
         }
@@ -195,18 +199,18 @@ impl Ledger {
 
     /// The most calls of the token endpoint within the life of one token, without the call that got it.
     pub fn most_token_calls_in_a_life(&self) -> usize {
-        let calls: Vec<&LedgerEntry> = self.iter().filter(|e| e.kind == CallKind::Token).collect();
+        let calls = self.all_token_calls();
         let mut own: HashMap<u64, usize> = HashMap::new();
-        for (place, generation) in calls.iter().enumerate().filter_map(|(i, e)| Some((i, e.generation?))) {
+        for (place, generation) in calls.iter().enumerate().filter_map(|(i, call)| Some((i, call.1?))) {
             own.entry(generation).or_insert(place);
         }
-        let in_order = calls.is_sorted_by_key(|e| e.at);
+        let in_order = calls.is_sorted_by_key(|(at, _)| *at);
         let within = |(nth, life): (usize, &TokenLife)| {
             // Calls of the same moment that were decided before are not of this life.
             let own = own.get(&(self.first_generation() + nth as u64)).map_or(0, |place| place + 1);
-            let later = &calls[own..];
+            let (later, is_within) = (&calls[own..], |call: &(Duration, _)| call.0 < life.until);
             // A client that signs in for every call has as many lives as calls.
-            if in_order { later.partition_point(|e| e.at < life.until) } else { n_where(later, |e| e.at < life.until) }
+            if in_order { later.partition_point(is_within) } else { n_where(later, is_within) }
         };
         self.token_lives().iter().enumerate().map(within).max().unwrap_or(0)
     }

@@ -5,6 +5,7 @@
 mod exits;
 mod faults;
 mod init;
+mod mock;
 mod plans;
 mod repair;
 mod resume;

@@ -32,6 +32,25 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// What these bytes of a stream say.
+    pub(crate) fn read(bytes: &[u8], ended: Ended) -> Self {
+        let (head, raw) = split(bytes).unwrap_or((&[], &[]));
+        let chunked = String::from_utf8_lossy(head).contains("Transfer-Encoding: chunked");
+        Self {
+            head: String::from_utf8_lossy(head).into_owned(),
+            body: if chunked { unchunked(raw).0 } else { raw.to_vec() },
+            n_raw: bytes.len(),
+            whole: complete(bytes),
+            ended,
+        }
+    }
+
+    /// Its header lines.
+    pub(crate) fn headers(&self) -> Vec<(String, String)> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
     pub(crate) fn status(&self) -> u16 {
         self.head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
     }
@@ -68,6 +87,11 @@ impl Client {
 
     pub(crate) fn without_token(mock: &RunningMock) -> Self {
         Self { stream: open(mock.address()), token: String::new(), address: mock.address() }
+    }
+
+    /// To any address, for requests written by hand.
+    pub(crate) fn to(address: SocketAddr) -> Self {
+        Self { stream: open(address), token: String::new(), address }
     }
 
     pub(crate) fn reconnect(&mut self) {
@@ -124,15 +148,7 @@ impl Client {
                 Err(e) => panic!("{e}"),
             }
         }
-        let (head, raw) = split(&bytes).unwrap_or((&[], &[]));
-        let chunked = String::from_utf8_lossy(head).contains("Transfer-Encoding: chunked");
-        Answer {
-            head: String::from_utf8_lossy(head).into_owned(),
-            body: if chunked { unchunked(raw).0 } else { raw.to_vec() },
-            n_raw: bytes.len(),
-            whole: complete(&bytes),
-            ended,
-        }
+        Answer::read(&bytes, ended)
     }
 
     /// Whether the other side closes the idle stream soon.

@@ -21,7 +21,7 @@ fn extract(report: MockReport, lines: &str, page_size: u64) -> (Ending, Vec<u8>,
     let yaml = format!(
         "tenants:\n  acme:\n    base_url: {}\n    auth: {{client_id: id, client_secret: secret}}\n    rate_limit: \
          {{requests_per_second: 1000, burst: 1000}}\n    poll: {{initial_delay: 10ms, max_delay: 50ms}}\n    retry: \
-         {{base_delay: 10ms, max_delay: 50ms}}\nreports:\n  calls:\n    tenant: acme\n    template_id: detail\n    \
+         {{base_delay: 10ms, max_delay: 50ms}}\n    limits: {{record_bytes: 64KiB}}\nreports:\n  calls:\n    tenant: acme\n    template_id: detail\n    \
          window: {{from: 2024-01-01, to: 2024-01-31}}\n    page_size: {page_size}\n    {lines}\n",
         mock.base_url(),
     );
@@ -71,14 +71,14 @@ fn ways(report: &MockReport) -> Vec<MockReport> {
     vec![
         MockReport { end: End::EmptyBody, ..report.clone() },
         MockReport { end: End::HeaderOnly, page_sizes: PageSizes::AtMost(17), ..report.clone() },
-        MockReport { end: End::NotFound404, header: OnPages::First, gzip: true, ..report.clone() },
+        MockReport { end: End::NotFound404, gzip: true, ..report.clone() },
         MockReport {
             end: End::LinkWithoutNext,
             page_sizes: PageSizes::Varying,
             bom: OnPages::Random,
             ..report.clone()
         },
-        MockReport { header: OnPages::Random, total_count: Count::Stale(-40), chunked: false, ..report.clone() },
+        MockReport { header: OnPages::First, total_count: Count::Stale(-40), chunked: false, ..report.clone() },
         MockReport { link: LinkStyle::Proper, final_newline: false, bom: OnPages::Every, ..report.clone() },
     ]
 }
@@ -112,7 +112,9 @@ fn a_file_of_ones_own_is_delivered_as_it_is_whatever_its_end_looks_like() {
             let note = ["plain", "\"two\nlines\"", "\"say \"\"hi\"\"\"", "日本語", ""][id % 5];
             text.push_str(&format!("{id},Ada,{note}{newline}"));
         }
-        for report in ways(&write(&path, text.as_bytes())) {
+        // How records end has nothing to do with how the results do: one kind sees every way.
+        let n_ways = if newline == "\n" { usize::MAX } else { 1 };
+        for report in ways(&write(&path, text.as_bytes())).into_iter().take(n_ways) {
             assert!(delivers(report, "", 30) == text.as_bytes());
         }
         // Whoever left out the last line ending, or wrote a mark, meets neither in what is delivered.
@@ -150,9 +152,9 @@ fn c5_a_lone_carriage_return_is_never_passed_over_in_silence() {
 #[test]
 fn c6_a_field_within_the_limit_is_delivered_and_one_beyond_it_fails_the_report() {
     let odd = |bytes| MockReport { oddities: vec![Oddity::HugeField { row: 15, bytes }], ..table(30) };
-    assert!(delivers(odd(3 << 20), "", 10).len() > 3 << 20);
-    let failure = fails(odd(17 << 20), "", 10).to_string();
-    assert!(failure.contains("16") && failure.contains("page 2"), "{failure}");
+    assert!(delivers(odd(60_000), "", 10).len() > 60_000);
+    let failure = fails(odd(70_000), "", 10).to_string();
+    assert!(failure.contains("65536") && failure.contains("page 2"), "{failure}");
 }
 
 #[test]

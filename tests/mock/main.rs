@@ -4,11 +4,16 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod books;
 mod client;
+mod clients;
 mod data;
+mod desk;
 mod faults;
+mod host;
 mod limits;
 mod openapi;
+mod plans;
 mod protocol;
 mod simulated;
 mod tokens;

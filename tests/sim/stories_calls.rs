@@ -106,6 +106,16 @@ fn waits_that_are_none_cost_one_call_and_those_that_are_hold_them_all() {
 }
 
 #[test]
+fn a_tenant_that_falls_silent_is_called_no_more_than_it_takes_to_know() {
+    let after = story("silence").delivers();
+    let ledger = after.ledger("mock");
+    let silent = ledger.iter().filter(|call| (S(15)..S(135)).contains(&call.at)).count();
+    // All that may be under way, those of a connection that is made anew, and probes.
+    assert!((5..=20).contains(&silent), "{silent} calls");
+    assert!(after.manifest("calls").http.breaker_opens >= 1);
+}
+
+#[test]
 fn a_slow_tenant_is_asked_for_several_pages_at_once() {
     let after = story("slow-tenant").delivers();
     assert!(after.verdict("mock").most_pages_under_way == 8);

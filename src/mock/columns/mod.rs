@@ -13,6 +13,7 @@ mod words;
 mod tests;
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 pub use self::kind::{ColumnKind, DurationForm, TimeForm};
@@ -60,10 +61,16 @@ impl Column {
 }
 
 /// A table's columns, checked. Clones share them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Columns(Arc<Compiled>);
 
-#[derive(Debug)]
+impl fmt::Debug for Columns {
+    /// What is prepared for them would fill pages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Columns({})", String::from_utf8_lossy(&self.0.header))
+    }
+}
+
 struct Compiled {
     header: Vec<u8>,
     cells: Vec<Cell>,

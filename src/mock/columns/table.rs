@@ -23,14 +23,12 @@ pub(super) fn field(text: &str) -> Box<[u8]> {
 }
 
 /// One column, ready to be made.
-#[derive(Debug)]
 pub(super) struct Cell {
     /// How many of 2^32 fields are empty.
     empty: u64,
     make: Make,
 }
 
-#[derive(Debug)]
 enum Make {
     Id {
         start: Option<u64>,
@@ -68,7 +66,7 @@ enum Make {
 }
 
 /// Numbers, each as likely.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Range {
     least: i64,
     span: u128,

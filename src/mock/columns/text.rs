@@ -60,7 +60,6 @@ impl FreeText {
 }
 
 /// Free text, ready to be made.
-#[derive(Debug)]
 pub(super) struct TextMaker {
     least: usize,
     span: u64,

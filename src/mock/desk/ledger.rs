@@ -101,7 +101,7 @@ pub(super) async fn send<S: AsyncWrite + Unpin>(stream: &mut S, resident: &Resid
     while next < end {
         let calls = {
             let tenant = resident.tenant.lock();
-            let (from, calls) = tenant.ledger().from_place(next, CALLS_AT_ONCE.min(end - next));
+            let (from, calls) = tenant.ledger().calls_from(next, CALLS_AT_ONCE.min(end - next));
             next = from;
             calls.to_vec()
         };

@@ -67,25 +67,34 @@ where
         let message = format!("{ROOT}{below} answers to {method} alone");
         return send(stream, Answer::refusal(405, &message).with("Allow", method), last).await;
     }
-    if below == "/" {
-        return send(stream, Answer::html(index::render(door, request)), last).await;
+    if !matches!(below, "/ledger" | "/expected") {
+        let (door, request, below) = (door.clone(), request.clone(), below.to_owned());
+        // A long ledger takes some counting, and calls are not to wait for it.
+        let made = tokio::task::spawn_blocking(move || whole(&below, &door, &request));
+        return send(stream, made.await?, last).await;
     }
     let resident = match door.resident(request) {
         Ok(resident) => resident,
         Err(why) => return send(stream, Answer::refusal(421, &why), last).await,
     };
-    match below {
-        "/ledger" => ledger::send(stream, resident, last).await,
-        "/expected" => match expected::asked(resident, parameters) {
-            Ok(file) => expected::send(stream, file, last).await,
-            Err(refusal) => send(stream, refusal, last).await,
-        },
-        _ => send(stream, short(below, resident, request), last).await,
+    if below == "/ledger" {
+        return ledger::send(stream, resident, last).await;
+    }
+    match expected::asked(resident, parameters) {
+        Ok(file) => expected::send(stream, file, last).await,
+        Err(refusal) => send(stream, refusal, last).await,
     }
 }
 
 /// What is made whole before it is sent.
-fn short(below: &str, resident: &Resident, request: &MockRequest) -> Answer {
+fn whole(below: &str, door: &Door, request: &MockRequest) -> Answer {
+    if below == "/" {
+        return Answer::html(index::render(door, request));
+    }
+    let resident = match door.resident(request) {
+        Ok(resident) => resident,
+        Err(why) => return Answer::refusal(421, &why),
+    };
     let json = |card: &Scorecard| match serde_json::to_vec_pretty(card) {
         Ok(text) => Answer::new(200, "application/json", text),
         Err(error) => Answer::refusal(500, &format!("the scorecard can't be written: {error}")),

@@ -1,5 +1,6 @@
 //! A request and its answer as they are held against the document.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use serde_json::Value;
@@ -18,6 +19,7 @@ pub(super) struct Exchange {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
+    pub(super) read: OnceCell<Vec<Result<Value, String>>>,
 }
 
 impl fmt::Display for Exchange {
@@ -45,15 +47,13 @@ impl Exchange {
     }
 
     /// The body as the values that a schema is about: JSON, each line of JSON lines, or text.
-    pub(super) fn values(&self, media_type: &str) -> Vec<serde_json::Result<Value>> {
-        match media_type {
-            "application/json" => vec![serde_json::from_slice(&self.body)],
-            "application/x-ndjson" => {
-                let lines = self.body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-                lines.map(serde_json::from_slice).collect()
-            }
+    pub(super) fn values(&self, media_type: &str) -> &[Result<Value, String>] {
+        let json = |text: &[u8]| serde_json::from_slice(text).map_err(|error| error.to_string());
+        self.read.get_or_init(|| match media_type {
+            "application/json" => vec![json(&self.body)],
+            "application/x-ndjson" => self.body.split(|&b| b == b'\n').filter(|l| !l.is_empty()).map(json).collect(),
             _ => vec![Ok(Value::from(String::from_utf8_lossy(&self.body)))],
-        }
+        })
     }
 }
 

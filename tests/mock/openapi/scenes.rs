@@ -2,11 +2,12 @@
 //!
 //! Each scene says which status it means to see, so that none can pass by being refused for something else.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use cxtract::mock::{
-    Count, End, Fate, Fault, FaultRule, LinkStyle, Matcher, MockReport, MockRequest, MockTenant, MockTenantBuilder,
-    Outage, OutageKind, RateLimitHeaders, Tenant, TokenOutage, TokenTrouble,
+    Count, End, Fate, Fault, FaultRule, Licence, LinkStyle, Matcher, MockReport, MockRequest, MockTenant,
+    MockTenantBuilder, Outage, OutageKind, Permission, RateLimitHeaders, Tenant, TokenOutage, TokenTrouble,
 };
 use serde_json::{Value, json};
 
@@ -47,8 +48,17 @@ impl Stage {
         Self { tenant: tenant.build(), now: Duration::ZERO, token: None, exchanges: Vec::new() }
     }
 
-    fn wait(&mut self, seconds: u64) {
-        self.now += Duration::from_secs(seconds);
+    pub(super) fn wait(&mut self, seconds: u64) {
+        self.wait_ms(1000 * seconds);
+    }
+
+    pub(super) fn wait_ms(&mut self, ms: u64) {
+        self.now += Duration::from_millis(ms);
+    }
+
+    /// The tenant as it is left, and the time by its clock.
+    pub(super) fn end(self) -> (Tenant, Duration) {
+        (self.tenant, self.now)
     }
 
     /// Sends a request and holds its status against the one meant.
@@ -71,12 +81,9 @@ impl Stage {
                 }
             }
         }
-        let body = sent.as_ref().map(|(media_type, value)| match *media_type {
-            FORM => form(value),
-            _ => value.to_string(),
-        });
         let mut request = match &sent {
-            Some((media_type, _)) => MockRequest::post(&target, media_type, body.unwrap_or_default()),
+            Some((FORM, value)) => MockRequest::post(&target, FORM, form(value)),
+            Some((media_type, value)) => MockRequest::post(&target, media_type, value.to_string()),
             None => MockRequest { method: method.into(), target, ..MockRequest::default() },
         };
         let mut request_headers = Vec::new();
@@ -87,6 +94,8 @@ impl Stage {
             request = request.with_header(name, value);
         }
         let script = self.tenant.answer(&request, self.now);
+        let body = script.body_bytes();
+        self.tenant.ended(script.entry, body.len() as u64, self.now);
         let mut headers = script.headers.clone();
         if script.gzip {
             headers.push(("Content-Encoding".into(), "gzip".into()));
@@ -99,7 +108,8 @@ impl Stage {
             sent: sent.map(|(media_type, value)| (media_type.to_owned(), value)),
             status: script.status_sent(),
             headers,
-            body: script.body_bytes(),
+            body,
+            read: OnceCell::new(),
         };
         assert_eq!(exchange.status, status, "{exchange}: {}", String::from_utf8_lossy(&exchange.body));
         self.exchanges.push(exchange);
@@ -133,7 +143,7 @@ impl Stage {
         self.submit(202, submission())["queryId"].as_str().unwrap().to_owned()
     }
 
-    fn status(&mut self, status: u16, query: &str) -> Value {
+    pub(super) fn status(&mut self, status: u16, query: &str) -> Value {
         self.ask(status, ("GET", QUERY), vec![("path", "queryId".into(), query.into())], None).json()
     }
 
@@ -250,7 +260,20 @@ fn refusals(tenant: &MockTenantBuilder) -> Vec<Exchange> {
     stage.page(404, "q", 1);
     let query = stage.submitted();
     stage.page(400, &query, 0);
-    stage.exchanges
+    let mut all = stage.exchanges;
+    for licence in [Licence { days: Some(30), rows: None }, Licence { days: None, rows: Some(10) }] {
+        let mut stage = Stage::new(tenant.clone().licence(licence));
+        stage.sign_in();
+        stage.submit(403, submission());
+        all.extend(stage.exchanges);
+    }
+    let permissions = [Permission::QueryRead, Permission::ResultsRead];
+    let mut stage = Stage::new(permissions.into_iter().fold(tenant.clone(), MockTenantBuilder::lacks));
+    stage.sign_in();
+    stage.status(403, "q");
+    stage.page(403, "q", 1);
+    all.extend(stage.exchanges);
+    all
 }
 
 fn limits(tenant: &MockTenantBuilder) -> Vec<Exchange> {
@@ -270,7 +293,7 @@ fn limits(tenant: &MockTenantBuilder) -> Vec<Exchange> {
 
 fn troubles(tenant: &MockTenantBuilder) -> Vec<Exchange> {
     let mut all = Vec::new();
-    for code in [403, 408, 500, 502, 504] {
+    for code in [408, 500, 502, 504] {
         let mut stage = Stage::new(tenant.clone().fault(FaultRule::new(Matcher::any(), Fault::status(code))));
         stage.each_step(code);
         all.extend(stage.exchanges);
