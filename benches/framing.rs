@@ -5,6 +5,8 @@
 //!
 //! Run it with `cargo bench --bench framing`. Where others share the machine, compare figures of one run only.
 
+mod common;
+
 use cxtract::csv::{Framer, FramingLimits};
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
@@ -32,19 +34,11 @@ enum Kind {
 const KINDS: [Kind; 3] = [Kind::Plain, Kind::Quoted, Kind::Stray];
 
 fn page(kind: Kind) -> Vec<u8> {
-    let mut page = b"id,started,agent,note,queue,seconds\n".to_vec();
-    let mut id = 0u64;
-    while page.len() < PAGE_BYTES {
-        id += 1;
-        let note = match kind {
-            Kind::Plain => "asked about an invoice and was called back".to_owned(),
-            Kind::Quoted => format!("\"asked about \"\"invoice {id}\"\", twice,\nand was called back\""),
-            Kind::Stray => format!("a 5\" pipe for order {id} was not delivered"),
-        };
-        let row = format!("{id},2024-01-01T00:00:00.000Z,agent {},{note},billing,{}\n", id % 97, id % 3600);
-        page.extend_from_slice(row.as_bytes());
-    }
-    page
+    common::records(PAGE_BYTES, |id| match kind {
+        Kind::Plain => common::plain(),
+        Kind::Quoted => common::quoted(id),
+        Kind::Stray => format!("a 5\" pipe for order {id} was not delivered"),
+    })
 }
 
 #[divan::bench(args = KINDS)]

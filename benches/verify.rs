@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench verify`. The file lies in a temporary folder and is in the page cache after the first reading.
 
+mod common;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
@@ -33,18 +35,11 @@ enum Kind {
 const KINDS: [Kind; 3] = [Kind::Plain, Kind::Quoted, Kind::Broken];
 
 fn file(kind: Kind) -> (TempDir, PathBuf) {
-    let mut text = b"id,started,agent,note,queue,seconds\n".to_vec();
-    let mut id = 0u64;
-    while text.len() < FILE_BYTES {
-        id += 1;
-        let note = match kind {
-            Kind::Plain => "asked about an invoice and was called back".to_owned(),
-            Kind::Broken if id.is_multiple_of(1_000) => "asked about an invoice\nand was called back".to_owned(),
-            Kind::Quoted | Kind::Broken => format!("\"asked about \"\"invoice {id}\"\", twice,\nand was called back\""),
-        };
-        let row = format!("{id},2024-01-01T00:00:00.000Z,agent {},{note},billing,{}\n", id % 97, id % 3600);
-        text.extend_from_slice(row.as_bytes());
-    }
+    let text = common::records(FILE_BYTES, |id| match kind {
+        Kind::Plain => common::plain(),
+        Kind::Broken if id.is_multiple_of(1_000) => "asked about an invoice\nand was called back".to_owned(),
+        Kind::Quoted | Kind::Broken => common::quoted(id),
+    });
     let folder = tempfile::tempdir().expect("a folder for the file");
     let path = folder.path().join("report.csv");
     std::fs::write(&path, text).expect("room for the file");

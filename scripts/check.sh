@@ -36,6 +36,7 @@ for bench in benches/*.rs; do
 done
 # The examples and the README's first command must run as they stand.
 step cargo run --example embed -- --demo
+step cargo run --example mock_tenant
 step cargo run --release -- run
 # Nothing else needs the cores meanwhile: a minute for each target, two at a time on two of them.
 step scripts/fuzz.sh 60

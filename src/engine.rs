@@ -8,18 +8,20 @@ mod prepare;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use actix::prelude::*;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::actors::opening::plan;
 use crate::actors::supervisor::SupervisorActor;
 pub use crate::actors::workshop::{Seams, SinkFactory};
 use crate::actors::workshop::{SupervisorLines, Workshop};
 use crate::actors::{
-    Admit, Books, CallKind, Cancel, DeathNotice, Extract, LineDead, Pause, Permit, Refused, Resume, Shutdown, Status,
-    Subscribe, TenantLink,
+    Admit, Books, CallKind, CallObserver, CallSeen, Cancel, DeathNotice, Extract, LineDead, Pause, Permit, Refused,
+    Resume, Shutdown, Status, Subscribe, Tell, TenantLink,
 };
 use crate::config::{Config, ConfigErrors};
 use crate::model::{Ending, Failure, FailureClass, Outcome, Progress, ReportName, ReportState, TenantName};
@@ -87,7 +89,14 @@ pub struct Engine;
 impl Engine {
     /// An engine to be configured.
     pub fn builder() -> EngineBuilder {
-        EngineBuilder { config: None, sinks: Vec::new(), seams: None, environment: None, all_tenants: false }
+        EngineBuilder {
+            config: None,
+            sinks: Vec::new(),
+            seams: None,
+            environment: None,
+            observer: None,
+            all_tenants: false,
+        }
     }
 
     /// Whether what the configuration asks for goes together. [`EngineBuilder::start`] looks too; this is for those who
@@ -106,6 +115,7 @@ pub struct EngineBuilder {
     sinks: Vec<(ReportName, SinkFactory)>,
     seams: Option<Seams>,
     environment: Option<Vec<(String, String)>>,
+    observer: Option<Tell>,
     all_tenants: bool,
 }
 
@@ -138,6 +148,27 @@ impl EngineBuilder {
         self
     }
 
+    /// Tells of every call to a tenant once it has ended: a token, a submission, a look at a query's status, a page.
+    ///
+    /// It is called from the arbiter that made the call, while other calls wait for that arbiter: it must be done in
+    /// microseconds, and never block or wait. Counting is what it is for; whoever wants to do more sends what it was told
+    /// to a thread of its own. What it does changes nothing for the engine, not even by a panic, which is logged. A call
+    /// that never went out is not told of.
+    ///
+    /// ```no_run
+    /// # use std::sync::atomic::{AtomicU64, Ordering};
+    /// static PAGES: AtomicU64 = AtomicU64::new(0);
+    ///
+    /// let engine = cxtract::Engine::builder().observe_calls(|call| {
+    ///     PAGES.fetch_add(call.bytes.map_or(0, |_| 1), Ordering::Relaxed);
+    /// });
+    /// ```
+    #[must_use]
+    pub fn observe_calls(mut self, observer: impl Fn(&CallSeen) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
     /// Prepares every tenant, also those that no report uses, for [`EngineHandle::check_tenant`].
     #[must_use]
     pub fn all_tenants(mut self) -> Self {
@@ -159,7 +190,10 @@ impl EngineBuilder {
         }
         prepare::supports(&config, |report| self.sinks.iter().any(|(name, _)| *name == report.name))?;
         let environment = self.environment.unwrap_or_else(|| std::env::vars().collect());
-        let prepared = Prepared::new(config, self.seams, &environment, self.all_tenants)?;
+        let mut prepared = Prepared::new(config, self.seams, &environment, self.all_tenants)?;
+        if let Some(observer) = &self.observer {
+            prepared.observe(observer);
+        }
         let (workshop, closed) = prepared.workshop(self.sinks);
         for nth in 0..workshop.fetchers.len() {
             workshop.start_fetcher(nth);
@@ -280,6 +314,12 @@ impl EngineHandle {
         plan(&self.0.workshop, report, orders).await
     }
 
+    /// How often a tenant's circuit breaker has opened since the engine started; none where no report has needed that
+    /// tenant yet.
+    pub fn breaker_opens(&self, tenant: &TenantName) -> Option<u64> {
+        self.0.workshop.known_link(tenant).map(|link| link.n_breaker_opens.load(Ordering::Relaxed))
+    }
+
     /// Sends nothing more for that report until [`resume`](Self::resume). False if it isn't under way.
     pub async fn pause(&self, report: &str) -> bool {
         self.0.lines.pause.ask(Pause(ReportName::new(report))).await.unwrap_or(false)
@@ -330,18 +370,22 @@ impl EngineHandle {
         let Some(link) = self.0.workshop.link(tenant) else {
             return Err(Failure::new(FailureClass::Local, format!("{tenant}: there is no tenant of that name")));
         };
-        let is_paced = self.0.workshop.tenant_parts.get(tenant).is_some_and(|parts| parts.paces_tokens);
+        let parts = self.0.workshop.tenant_parts.get(tenant);
+        let is_paced = parts.is_some_and(|parts| parts.paces_tokens);
+        let observer = parts.map_or_else(CallObserver::default, |parts| parts.observer.clone());
         let client = link.client();
         let mut budget = RetryBudget::new(link.retry);
         loop {
             let permit = if is_paced { Some(Rc::new(admitted(tenant, &link).await?)) } else { None };
+            let sent = Instant::now();
             let answer = client.token(&Grant::ClientCredentials, &permit).await;
             let (outcome, error) = match &answer {
                 Ok(_) => (Outcome::Ok, None),
                 Err(fault) => (fault.outcome, Some(fault.message.clone())),
             };
-            if let Some(permit) = permit.and_then(Rc::into_inner) {
-                permit.end(outcome, error);
+            match permit.and_then(Rc::into_inner) {
+                Some(permit) => permit.end(outcome, error),
+                None => observer.tell(CallKind::Token, Duration::ZERO, sent.elapsed(), outcome, None),
             }
             let Err(fault) = answer else { return Ok(()) };
             let is_refusal = matches!(fault.outcome, Outcome::AuthExpired | Outcome::Throttled { .. });

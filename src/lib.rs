@@ -20,7 +20,8 @@ pub mod state;
 pub mod tenant;
 pub mod transport;
 
-pub use actors::protocol::{Cancel, Extract, Pause, Resume, Shutdown, Status, Subscribe};
+pub use actors::CallSeen;
+pub use actors::protocol::{CallKind, Cancel, Extract, Pause, Resume, Shutdown, Status, Subscribe};
 pub use config::Config;
 pub use engine::{Engine, EngineBuilder, EngineHandle, Seams, StartError};
 pub use model::{Ending, Failure, Manifest, Park, Progress};

@@ -11,7 +11,9 @@ pub fn holds(data: &[u8]) {
     let is_readable = |line: &&[u8]| !line.iter().any(|b| matches!(b, 0 | b'\r'));
     let lines: Vec<&[u8]> = data.split(|&b| b == b'\n').filter(is_readable).take(16).collect();
     let hint = hint_of(&lines);
-    assert_eq!(hint == LinkHint::Absent, lines.is_empty(), "a header was not seen, or seen where there is none");
+    if lines.is_empty() {
+        assert_eq!(hint, LinkHint::Absent, "a header was seen where there is none");
+    }
 
     // What it takes for a next page at least.
     let small = data.to_ascii_lowercase();
@@ -23,7 +25,7 @@ pub fn holds(data: &[u8]) {
     assert_eq!(hint_of(&shouted), hint, "letter case mattered");
     let reversed: Vec<&[u8]> = lines.iter().rev().copied().collect();
     assert_eq!(hint_of(&reversed), hint, "the order of the lines mattered");
-    let addressed: Vec<Vec<u8>> = lines.iter().map(|line| [b"<u;rel=next,v>", *line].concat()).collect();
+    let addressed: Vec<Vec<u8>> = lines.iter().map(|line| [b"<u;rel=next,v>, ", *line].concat()).collect();
     assert_eq!(hint_of(&addressed), hint, "an address mattered");
     let named: Vec<&[u8]> = [lines.as_slice(), &[b"<https://x/?page=2>; rel=\"next\""]].concat();
     assert_eq!(hint_of(&named), LinkHint::Next, "a plain line was not seen behind others");

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::actors::permit::MAX_LATE;
 use crate::actors::{
-    Admit, CallKind, Line, Permit, Refused, TokenRejected, TokenRenewed, TokenUnavailable, TokenWanted,
+    Admit, CallKind, CallObserver, Line, Permit, Refused, TokenRejected, TokenRenewed, TokenUnavailable, TokenWanted,
 };
 use crate::model::{Failure, FailureClass, Outcome, TenantName, TokenGeneration};
 use crate::policy::token::{Grant, NoToken, Step, TokenAnswer, TokenFault, TokenPolicy, TokenSettings};
@@ -52,6 +52,8 @@ pub struct AuthParts {
     pub generation: Arc<AtomicU64>,
     /// Counts tokens.
     pub n_tokens: Arc<AtomicU64>,
+    /// Who is told of calls that the gate doesn't pace.
+    pub observer: CallObserver,
     /// Randomness.
     pub seed: u64,
     /// Dropped with the actor.
@@ -133,7 +135,7 @@ impl AuthActor {
 
     fn fetch(&self, grant: Grant, ctx: &mut Context<Self>) {
         let gate = self.parts.through_gate.then(|| self.parts.lines.admit.clone());
-        let tried = try_once(gate, self.parts.endpoint.clone(), grant);
+        let tried = try_once(gate, self.parts.endpoint.clone(), grant, self.parts.observer.clone());
         ctx.spawn(tried.into_actor(self).map(|tried, auth, ctx| auth.tried(tried, ctx)));
     }
 
@@ -157,7 +159,12 @@ impl AuthActor {
     }
 }
 
-async fn try_once(gate: Option<Line<Admit>>, endpoint: Rc<dyn TokenEndpoint>, grant: Grant) -> Tried {
+async fn try_once(
+    gate: Option<Line<Admit>>,
+    endpoint: Rc<dyn TokenEndpoint>,
+    grant: Grant,
+    observer: CallObserver,
+) -> Tried {
     let mut n_late = 0;
     loop {
         let expected = endpoint.prepare().await;
@@ -177,10 +184,13 @@ async fn try_once(gate: Option<Line<Admit>>, endpoint: Rc<dyn TokenEndpoint>, gr
         let sent = Instant::now();
         let result = endpoint.fetch(grant.clone(), Rc::new(permit.clone())).await;
         // The answer is there, so nobody else holds the permit any more.
-        if let Some(permit) = permit.and_then(Rc::into_inner) {
-            match &result {
-                Ok(_) => permit.end(Outcome::Ok, None),
-                Err(fault) => permit.end(fault.outcome, Some(fault.message.clone())),
+        match (permit.and_then(Rc::into_inner), &result) {
+            (Some(permit), Ok(_)) => permit.end(Outcome::Ok, None),
+            (Some(permit), Err(fault)) if fault.late => permit.end_unsent(),
+            (Some(permit), Err(fault)) => permit.end(fault.outcome, Some(fault.message.clone())),
+            (None, result) => {
+                let outcome = result.as_ref().map_or_else(|fault| fault.outcome, |_| Outcome::Ok);
+                observer.tell(CallKind::Token, Duration::ZERO, sent.elapsed(), outcome, None);
             }
         }
         match result {

@@ -50,6 +50,11 @@ impl PageBody {
         self.n_spilled += n_bytes;
     }
 
+    /// All its bytes, wherever they are.
+    pub fn n_bytes(&self) -> u64 {
+        self.blocks.iter().map(|block| block.bytes.len() as u64).sum::<u64>() + self.n_spilled
+    }
+
     /// Bytes in scratch.
     pub fn n_spilled(&self) -> u64 {
         self.n_spilled

@@ -104,7 +104,7 @@ impl<'a> Tries<'a> {
         if self.n_sent > 0 {
             self.context.tally.retries.fetch_sub(1, Ordering::Relaxed);
         }
-        permit.end(Outcome::Local, None);
+        permit.end_unsent();
         self.n_late += 1;
     }
 

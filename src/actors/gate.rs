@@ -93,6 +93,13 @@ pub struct GateTallies {
 
 type Answer = OneshotSender<Result<Permit, Refused>>;
 
+/// Somebody who waits to be let out.
+struct Waiting {
+    call: CallKind,
+    since: Instant,
+    answer: Answer,
+}
+
 /// The gate of one tenant.
 pub struct GateActor {
     policy: GatePolicy,
@@ -100,7 +107,7 @@ pub struct GateActor {
     random: fastrand::Rng,
     /// Questions whose answers have been laid open since the last look, in the order of asking.
     arrivals: Rc<RefCell<Vec<(Admit, Answer)>>>,
-    waiting: HashMap<u64, (CallKind, Answer)>,
+    waiting: HashMap<u64, Waiting>,
     token: Option<TokenRenewed>,
     /// The newest token that was refused. News of it may still be on the way, and must not bring it back.
     rejected: TokenGeneration,
@@ -151,7 +158,7 @@ impl GateActor {
             let has_token = self.token.as_ref().is_some_and(|token| token.expires_at > now);
             let waiting = &mut self.waiting;
             let waits = |ticket| match waiting.get(&ticket) {
-                Some((_, answer)) if !answer.is_closed() => true,
+                Some(Waiting { answer, .. }) if !answer.is_closed() => true,
                 _ => {
                     waiting.remove(&ticket);
                     false
@@ -178,10 +185,11 @@ impl GateActor {
     }
 
     fn admit(&mut self, ticket: u64, probe: bool) {
-        let Some((call, answer)) = self.waiting.remove(&ticket) else { return };
+        let Some(Waiting { call, since, answer }) = self.waiting.remove(&ticket) else { return };
         let token = (call != CallKind::Token).then(|| self.token.as_ref().map(|t| t.token.clone())).flatten();
         let lines = self.parts.lines.permits.clone();
-        let permit = Permit::new(ticket, call, token, self.breaker_generation, lines, &self.parts.in_flight);
+        let permit =
+            Permit::new(ticket, call, token, self.breaker_generation, lines, &self.parts.in_flight).asked(since);
         let permit = if probe { permit.as_probe() } else { permit };
         self.parts.tallies.n_admitted.fetch_add(1, Ordering::Relaxed);
         // If the asker has just gone, the permit comes back here, and its drop frees the place.
@@ -189,7 +197,7 @@ impl GateActor {
     }
 
     fn refuse(&mut self, ticket: u64, refused: Refused) {
-        if let Some((_, answer)) = self.waiting.remove(&ticket) {
+        if let Some(Waiting { answer, .. }) = self.waiting.remove(&ticket) {
             drop(answer.send(Err(refused)));
         }
     }
@@ -308,6 +316,7 @@ impl Handler<Arrived> for GateActor {
     type Result = ();
 
     fn handle(&mut self, _: Arrived, ctx: &mut Self::Context) {
+        let since = Instant::now();
         for (question, answer) in self.arrivals.take() {
             let ticket = self.parts.numbers.fetch_add(1, Ordering::Relaxed);
             let lane = match question.call {
@@ -316,7 +325,7 @@ impl Handler<Arrived> for GateActor {
                 CallKind::Submit | CallKind::Status => Lane::Control,
                 CallKind::Page => Lane::Page,
             };
-            self.waiting.insert(ticket, (question.call, answer));
+            self.waiting.insert(ticket, Waiting { call: question.call, since, answer });
             self.policy.ask(ticket, lane, question.extraction);
         }
         self.pump(ctx);

@@ -10,7 +10,7 @@ use crate::actors::workshop::Workshop;
 use crate::actors::{Extract, endings, memo};
 use crate::config::ReportConfig;
 use crate::model::{Ending, Failure, FailureClass, Manifest, Park, ParkReason};
-use crate::sink::{OutputNames, Publication, SinkError};
+use crate::sink::{self, OutputNames, Publication, SinkError};
 use crate::state::agenda::{Agenda, AgendaFault, Dropped, Known, Step, Task};
 use crate::state::{Claim, ExtractionKey, Store, StoreError, StoredExtraction};
 
@@ -113,7 +113,7 @@ async fn give_up(shop: &Workshop, report: &ReportConfig, dropped: Dropped) -> Re
 
 async fn remove_unfinished(shop: &Workshop, report: &ReportConfig, output: String) {
     let disk = shop.seams.disk.clone();
-    let removed = shop.files.run(move || OutputNames::of(output).remove_unfinished(&*disk)).await;
+    let removed = shop.files.run(move || sink::remove_unfinished(&OutputNames::of(output), &*disk)).await;
     if let Ok(Err(error)) = removed {
         tracing::warn!(report = %report.name, %error, "what was given up could not be removed");
     }

@@ -5,13 +5,13 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::actors::{CallEnded, CallKind, Line, ToldQuotas, ToldToWait};
+use crate::actors::{CallEnded, CallKind, CallObserver, Line, ToldQuotas, ToldToWait};
 use crate::model::{AccessToken, Outcome};
 use crate::policy::gate::PathTimes;
 use crate::policy::rate_limit::RateHint;
@@ -75,6 +75,8 @@ pub struct PermitLines {
     pub ended: Line<CallEnded>,
     /// The pause that is left to a gate that comes after.
     pub pause: AskedPause,
+    /// Who is told of every call that has ended.
+    pub observer: CallObserver,
 }
 
 /// The right to make one call now.
@@ -88,6 +90,12 @@ pub struct Permit {
     admitted: Instant,
     /// How old it may get.
     good_for: Duration,
+    /// How long its asker waited for it.
+    waited: Duration,
+    /// Whether a call was made of it.
+    is_out: AtomicBool,
+    /// The bytes of the page that came of it.
+    bytes: Option<u64>,
 }
 
 impl Permit {
@@ -112,7 +120,25 @@ impl Permit {
             token: token.as_ref().map(|t| t.generation),
             breaker,
         };
-        Self { report, token, lines, in_flight: counted, probe: false, admitted: Instant::now(), good_for: FRESH }
+        Self {
+            report,
+            token,
+            lines,
+            in_flight: counted,
+            probe: false,
+            admitted: Instant::now(),
+            good_for: FRESH,
+            waited: Duration::ZERO,
+            is_out: AtomicBool::new(false),
+            bytes: None,
+        }
+    }
+
+    /// The same right, asked for at that moment.
+    #[must_use]
+    pub fn asked(mut self, asked: Instant) -> Self {
+        self.waited = self.admitted.saturating_duration_since(asked);
+        self
     }
 
     /// The same right, as a probe of a half-open breaker.
@@ -155,6 +181,17 @@ impl Permit {
         self.report.outcome = outcome;
         self.report.error = error;
     }
+
+    /// Ends the call of a page that came whole, with so many bytes.
+    pub fn end_with_page(mut self, n_bytes: u64) {
+        self.report.outcome = Outcome::Ok;
+        self.bytes = Some(n_bytes);
+    }
+
+    /// Ends a right of which no call was made that the tenant could answer.
+    pub fn end_unsent(self) {
+        self.is_out.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Watch for Permit {
@@ -178,7 +215,9 @@ impl Watch for Permit {
         self.lines.told_quotas.tell(ToldQuotas { hint: *hint, received: Instant::now() });
     }
 
+    /// Whoever asks this is about to send.
     fn may_go(&self) -> Option<MayGo> {
+        self.is_out.store(true, Ordering::Relaxed);
         let (admitted, good_for, pause) = (self.admitted, self.good_for, self.lines.pause.clone());
         Some(Rc::new(move || is_good(admitted, good_for, &pause)))
     }
@@ -193,6 +232,10 @@ impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(in_flight) = &self.in_flight {
             in_flight.0.fetch_sub(1, Ordering::AcqRel);
+        }
+        if self.is_out.load(Ordering::Relaxed) {
+            let CallEnded { call, outcome, .. } = self.report;
+            self.lines.observer.tell(call, self.waited, self.admitted.elapsed(), outcome, self.bytes);
         }
         self.lines.ended.tell(self.report.clone());
     }

@@ -14,8 +14,8 @@ use crate::actors::auth::{AuthActor, AuthLines, AuthParts, TokenEndpoint};
 use crate::actors::breaker::{BreakerParts, CircuitBreakerActor};
 use crate::actors::gate::{GateActor, GateLines, GateParts, GateTallies};
 use crate::actors::{
-    Admit, BreakerShifted, InFlight, Incarnation, Line, PermitLines, Stage, StageDied, TenantHeld, TenantLink,
-    TokenRenewed, TokenUnavailable, TokenWanted,
+    Admit, BreakerShifted, CallObserver, InFlight, Incarnation, Line, PermitLines, Stage, StageDied, TenantHeld,
+    TenantLink, TokenRenewed, TokenUnavailable, TokenWanted,
 };
 use crate::config::TenantConfig;
 use crate::model::{MachineClock, WallClock};
@@ -80,6 +80,8 @@ pub struct TenantParts {
     pub paces_tokens: bool,
     /// How long before its end a token is renewed.
     pub refresh_before: Duration,
+    /// Who is told of its calls.
+    pub observer: CallObserver,
 }
 
 impl TenantStage {
@@ -111,7 +113,7 @@ impl TenantStage {
             n_breaker_opens: Arc::default(),
         };
         let pause = before.map(|before| before.gate.permits.pause.clone()).unwrap_or_default();
-        let permits = PermitLines { pause, ..PermitLines::default() };
+        let permits = PermitLines { pause, observer: parts.observer.clone(), ..PermitLines::default() };
         let stage = Self {
             link: Arc::new(link),
             gate: GateLines { held, permits, ..GateLines::default() },
@@ -254,6 +256,7 @@ impl TenantStage {
             through_gate: parts.paces_tokens,
             generation: self.token_generation.clone(),
             n_tokens: self.link.n_tokens.clone(),
+            observer: parts.observer.clone(),
             seed: self.seed,
             guard: self.notice(&self.incarnations.auth, Stage::Auth(config.name.clone())),
         };

@@ -372,6 +372,11 @@ impl Workshop {
         Some(stage.link.clone())
     }
 
+    /// The way to a tenant whose stages are started.
+    pub fn known_link(&self, tenant: &TenantName) -> Option<Arc<crate::actors::TenantLink>> {
+        self.tenants.lock().get(tenant).map(|stage| stage.link.clone())
+    }
+
     /// Has stored where an extraction stands, for people to see.
     pub fn store_state(&self, running: &Running) {
         self.store_last(running, None);

@@ -86,8 +86,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FROM..TO")]
         window: Option<String>,
     },
+    /// Put a load of many reports on mock tenants, check every output, and say how fast and how well it went
+    #[cfg(feature = "mock")]
+    Load(super::load::LoadArgs),
     /// Serve mock tenants: the whole reporting API with its limits and faults, and a scorecard of whoever calls
     #[cfg(feature = "mock")]
+    #[command(after_help = crate::cli::mock::ENDS)]
     Mock(crate::cli::mock::MockArgs),
     /// Write a commented starter configuration
     Init {
@@ -198,7 +202,7 @@ fn span(text: &str) -> Result<Span, String> {
     Span::parse(text).ok_or_else(|| "write a whole number of days such as 1d, or another span such as 6h".to_owned())
 }
 
-fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     parse_size(text).filter(|n| *n > 0).ok_or_else(|| "write a size such as 512KiB, 16MiB or 1GiB".to_owned())
 }
 

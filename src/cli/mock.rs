@@ -22,6 +22,11 @@ use crate::cli::signals::Signals;
 use crate::cli::table::{Side, aligned};
 use crate::cli::{limits, refuse, setup, words};
 
+/// How it ends.
+pub(crate) const ENDS: &str = "Ends with 0 when it is told to stop (SIGINT, SIGTERM) or its time is over; with 1 if a \
+                               tenant whose plan is `strict` was called while it had told to wait; with 2 if something \
+                               can't be served.";
+
 /// How many tenants people are told of one by one.
 const TENANTS_SHOWN: usize = 12;
 

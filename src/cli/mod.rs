@@ -10,6 +10,8 @@ mod exit;
 mod forget;
 mod init;
 mod limits;
+#[cfg(feature = "mock")]
+mod load;
 mod logging;
 #[cfg(feature = "mock")]
 mod mock;
@@ -50,6 +52,8 @@ pub(crate) fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     let mode = match &command {
         Command::Run(run) if !run.dry_run => progress::decide(run.progress, std::io::stderr().is_terminal()),
+        #[cfg(feature = "mock")]
+        Command::Load(load) => progress::decide(load.progress, std::io::stderr().is_terminal()),
         Command::Verify(_) | Command::Repair(_) => {
             progress::decide(ProgressMode::Auto, std::io::stderr().is_terminal())
         }
@@ -67,6 +71,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args, &screen),
         Command::Repair(args) => repair::run(args, &screen),
         Command::Forget { report, window } => forget(file, report, window.as_deref(), &screen),
+        #[cfg(feature = "mock")]
+        Command::Load(args) => load::run(args, mode, &screen),
         #[cfg(feature = "mock")]
         Command::Mock(args) => mock::serve(args, &screen),
         Command::Init { file } => match init::write(file) {

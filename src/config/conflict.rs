@@ -2,10 +2,10 @@
 //!
 //! A report owns its file and everything that is made beside it while it runs and when it is done.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{ReportName, Timestamp};
+use crate::model::{OutputNames, ReportName, Side, Timestamp};
 
 use super::problem::{Problem, printable};
 use super::report::ReportConfig;
@@ -50,11 +50,7 @@ fn files_of(report: &ReportConfig) -> Vec<PathBuf> {
         Some(window) => report.output_file(&window).unwrap_or_default(),
         None => output.place(&report.name, &report.tenant, "{from}", "{to}"),
     };
-    let with = |base: &Path, suffix: &str| PathBuf::from(format!("{}{suffix}", base.display()));
-    let plain = match file.extension() {
-        Some(ending) if ending == "gz" || ending == "zst" => file.with_extension(""),
-        _ => file.clone(),
-    };
-    let sides = [".rejects.csv", ".repairs.jsonl"].map(|suffix| with(&plain, suffix));
-    [with(&file, ".part"), with(&file, ".manifest.json"), file].into_iter().chain(sides).collect()
+    let names = OutputNames::of(&file);
+    let sides = Side::ALL.map(|side| names.side(side));
+    [names.part(), names.manifest(), file].into_iter().chain(sides).collect()
 }

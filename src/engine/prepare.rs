@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use super::{Seams, SinkFactory, StartError};
 use crate::actors::seat::Packers;
 use crate::actors::workshop::{SupervisorLines, Workshop};
-use crate::actors::{ByteBudget, Incarnation, Lane, Line, TenantParts};
+use crate::actors::{ByteBudget, CallObserver, Incarnation, Lane, Line, Tell, TenantParts};
 use crate::config::{self, Config, Endpoint, Ragged, Remote, Repair, ReportConfig, TenantConfig};
 use crate::delivery::{RealDisk, Scratch};
 use crate::model::{MachineClock, ReportName, TenantName, WallClock};
@@ -60,6 +60,13 @@ impl Prepared {
                 .map_err(|e| StartError::Machine { what: "a thread for files".to_owned(), why: e.to_string() })?,
         };
         Ok(Self { config, seams, scratch, files, tenants })
+    }
+
+    /// Has every call told of.
+    pub fn observe(&mut self, tell: &Tell) {
+        for (tenant, parts) in &mut self.tenants {
+            parts.observer = CallObserver::new(tenant.clone(), tell.clone());
+        }
     }
 
     /// The workshop, and the news of its closing.
@@ -185,6 +192,7 @@ fn parts_of(
         token_transport: transport(&auth.token_url)?,
         paces_tokens: auth.token_url.host() == remote.base_url.host(),
         refresh_before: auth.refresh_before,
+        observer: CallObserver::default(),
     })
 }
 

@@ -419,6 +419,23 @@ impl MockTenantBuilder {
         self
     }
 
+    /// Calls allowed in a second at its start; infinity for no limit.
+    pub fn allowed_per_second(&self) -> f64 {
+        self.settings.rates.at(Duration::ZERO)
+    }
+
+    /// The templates whose reports were named, sorted.
+    pub fn templates(&self) -> Vec<String> {
+        let mut templates: Vec<_> = self.settings.reports.keys().cloned().collect();
+        templates.sort_unstable();
+        templates
+    }
+
+    /// How many queries it lets be open at once; none for no limit.
+    pub fn most_open_queries(&self) -> Option<usize> {
+        Some(self.settings.max_open_queries).filter(|most| *most != usize::MAX)
+    }
+
     /// The heart alone, for simulation.
     pub fn build(self) -> Tenant {
         Tenant::new(self.settings)

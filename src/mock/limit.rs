@@ -41,6 +41,12 @@ impl Rates {
         self.steps.insert(place, (from, per_second));
     }
 
+    /// The rates in force between two moments, in the order of time. There is one at least.
+    pub(super) fn between(&self, from: Duration, to: Duration) -> impl Iterator<Item = f64> {
+        let later = self.steps.iter().filter(move |(at, _)| from < *at && *at <= to);
+        std::iter::once(self.at(from)).chain(later.map(|&(_, rate)| rate))
+    }
+
     pub(super) fn at(&self, now: Duration) -> f64 {
         let begun = self.steps.partition_point(|&(from, _)| from <= now);
         self.steps[begun.saturating_sub(1)].1
@@ -277,6 +283,8 @@ mod tests {
         rates.change(ms(5000), 5.0);
         assert_eq!((rates.at(ms(4999)), rates.at(ms(5000)), rates.at(ms(10_000))), (20.0, 5.0, 20.0));
         assert_eq!(rates.allowed(ms(4000), ms(11_000)), 20.0 + 25.0 + 20.0);
+        assert_eq!(rates.between(ms(5000), ms(10_000)).collect::<Vec<_>>(), [5.0, 20.0]);
+        assert_eq!(rates.between(ms(0), ms(4999)).collect::<Vec<_>>(), [20.0]);
         let mut limiter = Limiter::new(rates, Vec::new(), ms(0));
         for call in 0..20 {
             assert_eq!(limiter.admit(ms(4000 + call * 50)), Admission::Admitted);

@@ -317,6 +317,7 @@ impl Tenant {
             now,
             ledger: self.ledger.clone(),
             rates: self.limiter.rates().clone(),
+            quotas: self.settings.quotas.clone(),
             queries: self.queries.clone(),
             query_life: self.settings.query_life,
         }

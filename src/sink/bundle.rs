@@ -10,11 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::model::{Disk, FileMark, Manifest, Position};
+use crate::model::{Disk, FileMark, Manifest, OutputNames, Position, with};
 
 use super::digest::Backstage;
 use super::file::FileSink;
-use super::names::{OutputNames, with};
 use super::{Publication, Sealed, Side, Sink, SinkError, WhenDurable};
 
 /// An output and its side files.

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::model::{Disk, DiskFile, FileId, FileMark, Manifest, OpenMode, Position};
+use crate::model::{Disk, DiskFile, FileId, FileMark, Manifest, OpenMode, OutputNames, Position};
 
 use super::digest::{Backstage, Digester};
-use super::names::{OutputNames, dir_of, refuse_what_is_no_file};
+use super::names::{dir_of, refuse_what_is_no_file};
 use super::publish::{Deliverable, Publication};
 use super::sync::{Checkpoint, Fate, Syncer};
 use super::{Sealed, Sink, SinkError, WhenDurable};

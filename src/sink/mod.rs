@@ -18,38 +18,16 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-pub use crate::model::{FileMark, Manifest, Position};
+pub use crate::model::{FileMark, Manifest, OutputNames, Position, Side};
 pub use accounted::Accounted;
 pub use bundle::Bundle;
 pub use digest::{Backstage, Digester};
 pub use error::SinkError;
 pub use file::FileSink;
-pub use names::{OutputNames, preflight, refuse_links_between};
+pub use names::{preflight, refuse_links_between, remove_unfinished};
 pub use packed::{Packed, Packing};
 pub use publish::{Deliverable, Publication};
 pub use stdout::StdoutSink;
-
-/// A file beside the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
-    /// Records that were set aside.
-    Rejects,
-    /// Receipts of records that were mended.
-    Repairs,
-}
-
-impl Side {
-    /// Both of them.
-    pub const ALL: [Self; 2] = [Self::Rejects, Self::Repairs];
-
-    /// Its name in a position.
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Self::Rejects => "rejects",
-            Self::Repairs => "repairs",
-        }
-    }
-}
 
 /// Told once a position is durable, or why it can't be.
 pub type WhenDurable = Box<dyn FnOnce(Result<(), SinkError>) + Send>;

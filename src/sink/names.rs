@@ -1,78 +1,20 @@
-//! The names around an output, and whether they can be used.
+//! Whether the names around an output can be used.
 //!
-//! Everything that belongs to an output stands beside it, so that a rename never has to cross file systems.
+//! What can't be finished is refused before anything is fetched. Nothing is followed that is a link.
 
-use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::model::{Disk, FileKind, OpenMode};
+use crate::model::{Disk, FileKind, OpenMode, OutputNames, Side, with};
 
-use super::{Side, SinkError};
+use super::SinkError;
 
-/// The names around one output.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutputNames {
-    path: PathBuf,
-}
-
-impl OutputNames {
-    /// The names around the output that ends up at `path`.
-    pub fn of(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
-    }
-
-    /// The final name.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The name while it is being written.
-    pub fn part(&self) -> PathBuf {
-        with(&self.path, ".part")
-    }
-
-    /// The manifest's name.
-    pub fn manifest(&self) -> PathBuf {
-        with(&self.path, ".manifest.json")
-    }
-
-    /// The final name of the file for records that were set aside.
-    pub fn rejects(&self) -> PathBuf {
-        self.side(Side::Rejects)
-    }
-
-    /// The final name of a side file. It is never compressed.
-    pub fn side(&self, side: Side) -> PathBuf {
-        let plain = match self.path.extension() {
-            Some(ending) if ending == "gz" || ending == "zst" => self.path.with_extension(""),
-            _ => self.path.clone(),
-        };
-        let suffix = match side {
-            Side::Rejects => ".rejects.csv",
-            Side::Repairs => ".repairs.jsonl",
-        };
-        with(&plain, suffix)
-    }
-
-    /// What an unfinished extraction leaves: parts, and a manifest that was written aside.
-    pub fn unfinished(&self) -> [PathBuf; 4] {
-        let [rejects, repairs] = Side::ALL.map(|side| with(&self.side(side), ".part"));
-        [self.part(), rejects, repairs, with(&self.manifest(), ".part")]
-    }
-
-    /// Removes what an unfinished extraction has left.
-    ///
-    /// # Errors
-    /// The first that can't be removed; the others are removed all the same.
-    pub fn remove_unfinished(&self, disk: &dyn Disk) -> io::Result<()> {
-        self.unfinished().iter().map(|path| disk.remove(path).map(drop)).fold(Ok(()), Result::and)
-    }
-
-    /// The directory that all of them stand in.
-    pub fn dir(&self) -> &Path {
-        dir_of(&self.path)
-    }
+/// Removes what an unfinished extraction has left.
+///
+/// # Errors
+/// The first that can't be removed; the others are removed all the same.
+pub fn remove_unfinished(names: &OutputNames, disk: &dyn Disk) -> io::Result<()> {
+    names.unfinished().iter().map(|path| disk.remove(path).map(drop)).fold(Ok(()), Result::and)
 }
 
 /// Makes the directory where it is missing, and refuses a destination that could not be finished: a link or a
@@ -111,12 +53,6 @@ pub(super) fn refuse_what_is_no_file(disk: &dyn Disk, path: &Path) -> Result<(),
     Err(SinkError::unusable(path, why))
 }
 
-pub(super) fn with(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
-}
-
 /// Refuses a folder between `base` and the output that is a link: a relative path is to stay inside `base`.
 pub fn refuse_links_between(disk: &dyn Disk, base: &Path, names: &OutputNames) -> Result<(), SinkError> {
     let Ok(below) = names.dir().strip_prefix(base) else { return Ok(()) };
@@ -147,15 +83,5 @@ mod tests {
         for name in all.iter().chain(&names.unfinished()) {
             assert_eq!(dir_of(name), names.dir());
         }
-    }
-
-    #[test]
-    fn the_names_around_an_output_follow_from_its_own() {
-        let names = OutputNames::of("out/calls.csv.gz");
-        assert_eq!(names.part(), Path::new("out/calls.csv.gz.part"));
-        assert_eq!(names.manifest(), Path::new("out/calls.csv.gz.manifest.json"));
-        assert_eq!(names.rejects(), Path::new("out/calls.csv.rejects.csv"));
-        assert_eq!(names.side(Side::Repairs), Path::new("out/calls.csv.repairs.jsonl"));
-        assert_eq!(OutputNames::of("out/calls.csv").rejects(), Path::new("out/calls.csv.rejects.csv"));
     }
 }

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Disk, OpenMode};
+use crate::model::{Disk, OpenMode, OutputNames, with};
 
 use super::SinkError;
 use super::digest::{Backstage, Digester};
-use super::names::{OutputNames, dir_of, refuse_what_is_no_file, with};
+use super::names::{dir_of, refuse_what_is_no_file};
 
 const READ_SIZE: usize = 1024 * 1024;
 

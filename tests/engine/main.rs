@@ -14,6 +14,7 @@ mod faults_queries;
 mod faults_tokens;
 mod fronts;
 mod limits;
+mod observed;
 mod records;
 mod results;
 mod resume;

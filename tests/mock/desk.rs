@@ -1,9 +1,13 @@
 //! What a tenant tells of its client under `/__mock/`.
 
-use cxtract::mock::{Grade, MockHost, MockReport, MockTenant, MockTenantBuilder, RunningMock, Scorecard};
+use std::time::Duration;
+
+use cxtract::mock::{Grade, MockHost, MockReport, MockRequest, MockTenant, MockTenantBuilder, RunningMock, Scorecard};
 use serde_json::Value;
 
 use crate::client::{Answer, Client, SUBMISSION, page_path};
+
+const SOON: Duration = Duration::from_millis(1);
 
 fn busy() -> MockTenantBuilder {
     MockTenant::builder().requests_per_second(f64::INFINITY).default_report(MockReport::with_rows(1000))
@@ -208,6 +212,32 @@ fn what_a_client_could_not_help_is_no_slip() {
     assert!(!wrong(&mock.scorecard()).contains(&"submits_once"));
     client.submit();
     assert!(wrong(&mock.scorecard()).contains(&"submits_once"));
+}
+
+#[test]
+fn refusals_by_a_limit_that_fell_are_no_slip_and_those_after_it_are() {
+    let fallen = |n_calls: u64| {
+        let mut tenant = busy().requests_per_second(5.0).requests_per_second_from(SOON, 1.0).build();
+        let mut ask =
+            |ms| tenant.answer(&MockRequest::get("/api/v2/reporting/queries/q", "none"), Duration::from_millis(ms));
+        (0..5).for_each(|_| assert_eq!(ask(0).status, 401));
+        assert_eq!(ask(500).status, 429);
+        // It waits as it is told, and then goes on as before.
+        (0..n_calls).for_each(|n| drop(ask(4000 + n * 1100 / 2)));
+        tenant
+    };
+    let hasty = |n_calls| {
+        let mock = busy().start().unwrap();
+        mock.with(|tenant| *tenant = fallen(n_calls));
+        let finding = |card: Scorecard| card.findings.into_iter().find(|finding| finding.name == "keeps_to_the_rate");
+        while mock.now() < SOON {
+            std::thread::park_timeout(SOON);
+        }
+        let finding = finding(mock.scorecard()).unwrap();
+        assert!(finding.allowed.starts_with("1 to 5 in any second, 1 refusal"), "{}", finding.allowed);
+        finding.ok
+    };
+    assert_eq!([hasty(1), hasty(4)], [true, false]);
 }
 
 #[test]

@@ -43,6 +43,28 @@ fn the_tenant_answers_in_simulated_time() {
 }
 
 #[test]
+fn the_desk_tells_in_simulated_time_as_well() {
+    let mut simulation = turmoil::Builder::new().simulation_duration(Duration::from_secs(60)).build();
+    let tenant = Arc::new(Mutex::new(MockTenant::builder().build()));
+    host(&mut simulation, &tenant);
+    simulation.client("client", async {
+        for (target, begin) in
+            [("scorecard", "HTTP/1.1 200 "), ("ledger", "HTTP/1.1 200 "), ("expected", "HTTP/1.1 400 ")]
+        {
+            let mut stream = turmoil::net::TcpStream::connect("tenant:80").await?;
+            let request = format!("GET /__mock/{target} HTTP/1.1\r\nHost: tenant\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            assert!(answer.starts_with(begin), "{target}: {answer}");
+        }
+        Ok(())
+    });
+    simulation.run().unwrap();
+    assert!(tenant.lock().ledger().is_empty());
+}
+
+#[test]
 fn the_heart_needs_no_network_at_all() {
     let mut tenant = MockTenant::builder().block_for(Duration::from_secs(60)).requests_per_second(1.0).build();
     let mut ask = |ms| {

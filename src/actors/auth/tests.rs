@@ -95,6 +95,7 @@ impl Scene {
             lines: lines.clone(),
             generation: Arc::default(),
             n_tokens: n_tokens.clone(),
+            observer: CallObserver::default(),
             seed: 7,
             guard: None,
         });

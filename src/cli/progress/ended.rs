@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cxtract::model::{Ending, Manifest, ReportName, TenantName, Timestamp, Window};
+use cxtract::model::{Ending, Manifest, OutputNames, ReportName, TenantName, Timestamp, Window};
 
 use crate::cli::exit::{Exit, exit_of};
 use crate::cli::words;
@@ -59,9 +59,7 @@ impl Ended {
     /// Where the manifest stands: beside the file, with its name.
     pub(crate) fn manifest_path(&self) -> Option<PathBuf> {
         self.manifest()?;
-        let mut path = self.file.clone()?.into_os_string();
-        path.push(".manifest.json");
-        Some(path.into())
+        Some(OutputNames::of(self.file.clone()?).manifest())
     }
 
     /// Why there is no new file, safe to show.

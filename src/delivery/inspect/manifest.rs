@@ -1,14 +1,14 @@
 //! A file against the manifest that stands beside it: every difference is named with both values.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 
 use super::faults::{Fault, Faults};
 use crate::csv::forms::unescape;
+use crate::model::OutputNames;
 
 /// The version of the format that is understood.
 const VERSION: u32 = 1;
@@ -42,16 +42,9 @@ pub(super) struct Content<'a> {
     pub(super) names: &'a [Vec<u8>],
 }
 
-/// Where the manifest of a file stands.
-pub(super) fn path_of(file: &Path) -> PathBuf {
-    let mut name = OsString::from(file);
-    name.push(".manifest.json");
-    name.into()
-}
-
 /// Reads the manifest beside a file; none where there is none.
 pub(super) fn beside(file: &Path, faults: &mut Faults) -> Option<Promise> {
-    let problem = match read(&path_of(file)) {
+    let problem = match read(&OutputNames::of(file).manifest()) {
         Ok(None) => return None,
         Ok(Some(promise)) if promise.version == VERSION => return Some(promise),
         Ok(Some(promise)) => format!("it is of version {}, and this program knows {VERSION}", promise.version),

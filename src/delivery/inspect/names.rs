@@ -3,12 +3,11 @@
 //! What is refused is refused before anything is made: a repair never writes over what it reads, through whatever
 //! links, and never over what a delivery left to be gone on from.
 
-use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::manifest;
+use crate::model::{OutputNames, Side, with};
 
 /// The names around the copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +19,8 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn around(output: &Path) -> Self {
-        let plain = match output.extension() {
-            Some(ending) if ending == "gz" || ending == "zst" => output.with_extension(""),
-            _ => output.to_owned(),
-        };
-        let (rejects, repairs) = (with(&plain, ".rejects.csv"), with(&plain, ".repairs.jsonl"));
-        Self { output: output.to_owned(), rejects, repairs }
+        let names = OutputNames::of(output);
+        Self { output: output.to_owned(), rejects: names.rejects(), repairs: names.side(Side::Repairs) }
     }
 
     fn all(&self) -> [&Path; 3] {
@@ -64,7 +59,7 @@ impl Names {
                 ));
             }
         }
-        let manifest = manifest::path_of(&self.output);
+        let manifest = OutputNames::of(&self.output).manifest();
         std::fs::symlink_metadata(&manifest).is_ok().then(|| {
             format!(
                 "{} says what was delivered as {}, which the repaired copy is not; name another file to write",
@@ -78,10 +73,4 @@ impl Names {
 /// The name of a file while it is being written.
 pub(super) fn part_of(path: &Path) -> PathBuf {
     with(path, ".part")
-}
-
-fn with(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
 }

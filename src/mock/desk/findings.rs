@@ -162,22 +162,21 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let pages_again = (verdict.pages_served / 100).max(2) as u64;
     let tokens = verdict.tokens_issued.max(1) as u64;
     let dead_tokens = tokens * verdict.most_pages_under_way.max(1) as u64;
+    // When a limit is met that nobody told of, what is under way meets it as well.
+    let surprised = evidence.n_surprises as usize * (verdict.most_pages_under_way + 1);
     let on_pages = 1.0 - verdict.control_share;
     let mut findings = vec![
         WAITS.at_most(0, 0, verdict.calls_while_told_to_wait as u64, "call"),
         PACE.held(
-            hasty == 0,
-            hasty > 3 && hasty * 100 > verdict.calls,
+            hasty <= surprised,
+            hasty > surprised + 3 && hasty * 100 > verdict.calls,
             format!(
                 "{} refused of {}, {} in the busiest second",
                 count(hasty as u64),
                 n_of(verdict.calls as u64, "call"),
                 count(verdict.most_in_any_second as u64)
             ),
-            match evidence.allowed_per_second {
-                limit if limit.is_finite() => format!("{} in any second", rate(limit)),
-                _ => "any number".to_owned(),
-            },
+            pace(evidence, surprised),
         ),
         OPEN_QUERIES.at_most(0, u64::MAX, verdict.refused_open_queries as u64, "refusal"),
         SUBMITS_ONCE.at_most(excused, u64::MAX, verdict.duplicate_submissions as u64, "repetition"),
@@ -196,12 +195,11 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
         TOKENS.held(
             verdict.most_tokens_in_a_life <= 1,
             verdict.most_tokens_in_a_life > 10,
-            format!(
-                "{} in all, up to {} within the life of one",
-                n_of(verdict.tokens_issued as u64, "token"),
-                count(verdict.most_tokens_in_a_life as u64)
-            ),
-            "1 within the life of one, to renew it".to_owned(),
+            match verdict.most_tokens_in_a_life {
+                0 => format!("{}, none while another was good", n_of(tokens, "token")),
+                most => format!("{}, {} while another was good", n_of(tokens, "token"), count(most as u64)),
+            },
+            "1 while another is good, to renew it".to_owned(),
         ),
         DEAD_TOKENS.at_most(dead_tokens, u64::MAX, verdict.dead_token_calls as u64, "call"),
         PROTOCOL.at_most(0, u64::MAX, tally.misuses as u64, "call"),
@@ -211,6 +209,19 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
         findings.push(SHARE.held(on_pages >= 0.8, false, percent(on_pages), "at least 80 %".to_owned()));
     }
     findings
+}
+
+/// What the limits of a second allow, and the refusals that nobody could have avoided.
+fn pace(evidence: &Evidence<'_>, surprised: usize) -> String {
+    let limit = match evidence.allowed {
+        (_, most) if !most.is_finite() => "any number".to_owned(),
+        (least, most) if least == most => format!("{} in any second", rate(most)),
+        (least, most) => format!("{} to {} in any second", rate(least), rate(most)),
+    };
+    match surprised {
+        0 => limit,
+        n => format!("{limit}, {} by limits that nobody told of", n_of(n as u64, "refusal")),
+    }
 }
 
 /// The grade of a client: that of its worst finding.

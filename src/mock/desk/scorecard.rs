@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::mock::ledger::{CallKind, Ledger};
-use crate::mock::limit::Rates;
+use crate::mock::limit::{Quota, Rates};
 use crate::mock::query::{Fate, MockQuery};
 use crate::mock::tally::Tally;
 use crate::mock::verdict::Verdict;
@@ -33,6 +33,7 @@ pub(in crate::mock) struct Records {
     pub(in crate::mock) now: Duration,
     pub(in crate::mock) ledger: Ledger,
     pub(in crate::mock) rates: Rates,
+    pub(in crate::mock) quotas: Vec<Quota>,
     pub(in crate::mock) queries: Vec<MockQuery>,
     pub(in crate::mock) query_life: Duration,
 }
@@ -41,7 +42,10 @@ pub(in crate::mock) struct Records {
 pub(super) struct Evidence<'a> {
     pub(super) verdict: &'a Verdict,
     pub(super) tally: &'a Tally,
-    pub(super) allowed_per_second: f64,
+    /// The least and the most that was allowed in a second.
+    pub(super) allowed: (f64, f64),
+    /// How often a limit was met that no client could have known: one that fell, or one over a longer time.
+    pub(super) n_surprises: u64,
     pub(super) polls_in_any_second: usize,
     /// Queries that failed or expired, so that another one had to be submitted.
     pub(super) n_lost_queries: usize,
@@ -80,7 +84,7 @@ pub struct Figures {
     pub last_call_ms: Option<f64>,
     /// Calls allowed in any second at this moment; none without a limit.
     pub allowed_per_second: Option<f64>,
-    /// The busiest second's calls as a share of what is allowed in one; none without a limit.
+    /// The busiest second's calls as a share of the most that was ever allowed in one; none without a limit.
     pub most_against_allowed: Option<f64>,
     /// Calls a second from the first to the last; none before two.
     pub calls_per_second: Option<f64>,
@@ -187,7 +191,8 @@ impl Scorecard {
         let evidence = Evidence {
             verdict: &verdict,
             tally: &tally,
-            allowed_per_second: records.rates.at(records.now),
+            allowed: records.allowed(),
+            n_surprises: records.surprises(),
             polls_in_any_second,
             n_lost_queries: in_state(&["failed", "gone"]),
             n_unread: unread.count(),
@@ -205,6 +210,19 @@ impl Records {
     fn queries_counted<'a>(&'a self, tally: &'a Tally) -> impl Iterator<Item = (&'a MockQuery, &'static str)> {
         let counts = |query: &&MockQuery| query.submitted >= self.since || tally.queries.contains_key(&*query.id);
         self.queries.iter().filter(counts).map(|query| (query, self.state(query)))
+    }
+
+    fn allowed(&self) -> (f64, f64) {
+        let rates = || self.rates.between(self.since, self.now);
+        (rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max))
+    }
+
+    fn surprises(&self) -> u64 {
+        let rates: Vec<f64> = self.rates.between(self.since, self.now).collect();
+        let falls = rates.windows(2).filter(|pair| pair[1] < pair[0]).count() as u64;
+        let time = (self.now - self.since).as_secs_f64();
+        let refills = self.quotas.iter().map(|quota| (time / quota.per.as_secs_f64().max(1e-3)) as u64 + 1);
+        falls + refills.sum::<u64>()
     }
 
     fn state(&self, query: &MockQuery) -> &'static str {
@@ -248,7 +266,7 @@ impl Records {
 impl Figures {
     fn of(records: &Records, tally: &Tally, evidence: &Evidence<'_>, queries_accepted: usize) -> Self {
         let verdict = evidence.verdict;
-        let limit = Some(evidence.allowed_per_second).filter(|limit| limit.is_finite());
+        let limit = |per_second: f64| Some(per_second).filter(|limit| limit.is_finite());
         let reach = tally.first_call.zip(tally.last_call).map(|(first, last)| (last - first).as_secs_f64());
         let sent = |status: u16| tally.statuses.get(&status).copied().unwrap_or(0);
         let [token, submit, status, page, other] =
@@ -259,8 +277,9 @@ impl Figures {
             now_ms: ms(records.now),
             first_call_ms: tally.first_call.map(ms),
             last_call_ms: tally.last_call.map(ms),
-            allowed_per_second: limit,
-            most_against_allowed: limit.filter(|l| *l > 0.0).map(|l| verdict.most_in_any_second as f64 / l.max(1.0)),
+            allowed_per_second: limit(records.rates.at(records.now)),
+            most_against_allowed: limit(evidence.allowed.1)
+                .map(|most| verdict.most_in_any_second as f64 / most.max(1.0)),
             calls_per_second: reach.filter(|reach| *reach > 0.0).map(|reach| (tally.calls - 1) as f64 / reach),
             calls_by_kind: CallsByKind { token, submit, status, page, other },
             answers: tally.statuses.clone(),

@@ -1,0 +1,324 @@
+//! Runs a load: starts tenants and an engine, asks for reports until there were enough, and gathers what is known.
+//!
+//! All reports are asked for at once, the first of every tenant before the second of any, so that no tenant waits for
+//! another's. It runs inside an actix System, as the engine does, and can be stopped at any moment with what was
+//! measured so far.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::pending;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix::prelude::*;
+use futures::future::join_all;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+use crate::model::{Asked, ExtractionId, ParkReason, Progress, ReportName, TenantName, Window};
+use crate::{Ending, Engine, EngineHandle, Extract};
+
+use super::gather::{Measured, gathered};
+use super::machine::{self, Cpu};
+use super::meter::Meter;
+use super::outcome::Outcomes;
+use super::place::{self, Place};
+use super::report::LoadReport;
+use super::samples::Samples;
+use super::settings::{Amount, Load, LoadError};
+use super::targets::Targets;
+use super::verify::{Checker, Delivered};
+
+/// How often a load is looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A report that did not get through is asked for again after so long, where time is what the load is for.
+const BREATH: Duration = Duration::from_secs(1);
+
+/// How long the engine may take to let go of what is under way.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// How a load stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tick {
+    /// Since its beginning.
+    pub elapsed: Duration,
+    /// Reports delivered.
+    pub complete: u64,
+    /// Reports that failed for good or could not be finished.
+    pub troubled: u64,
+    /// Reports that will be extracted; none where only time decides.
+    pub asked: Option<u64>,
+    /// Bytes of pages received in the last second.
+    pub bytes_per_second: f64,
+    /// Calls in the last second.
+    pub requests_per_second: f64,
+    /// Answers that told to wait so far.
+    pub throttled: u64,
+    /// Outputs checked, of so many, once the load itself is over.
+    pub checked: Option<(u64, u64)>,
+}
+
+/// Runs a load to its end.
+///
+/// # Errors
+/// If it can't be run, found before any request.
+pub async fn run(load: &Load, on_tick: impl FnMut(&Tick)) -> Result<LoadReport, LoadError> {
+    run_until(load, pending(), on_tick).await
+}
+
+/// Runs a load to its end, or until `stop` resolves: then the report is of what was measured so far, and outputs that
+/// are not checked yet stay unchecked if it resolves while they are.
+///
+/// # Errors
+/// If it can't be run, found before any request.
+pub async fn run_until(
+    load: &Load,
+    stop: impl Future<Output = ()>,
+    mut on_tick: impl FnMut(&Tick),
+) -> Result<LoadReport, LoadError> {
+    let targets = Targets::of(load)?;
+    let place = Place::new(load)?;
+    let config = place::config(load, &targets.tenants, place.path())?;
+    let is_one_round = load.amount == Amount::Rounds(1);
+    let checker = Checker::start(is_one_round, load.keep, load.before_check.clone())?;
+    let meter = Arc::new(Meter::new(targets.tenants.iter().map(|tenant| tenant.name.as_str())));
+    let observer = meter.clone();
+    let engine = Engine::builder()
+        .config(config)
+        .environment(Vec::new())
+        .observe_calls(move |call| observer.seen(call))
+        .start()
+        .map_err(LoadError::Start)?;
+    let rows = Arc::new(AtomicU64::new(0));
+    engine.subscribe(RowCounter { rows: rows.clone(), of: HashMap::new() }.start().recipient());
+    let run = Run {
+        load,
+        targets: &targets,
+        engine,
+        meter: &meter,
+        rows: &rows,
+        folder: place.path(),
+        began: Instant::now(),
+        cpu_before: machine::cpu(),
+        is_stopping: Cell::new(false),
+        outcomes: RefCell::new(Outcomes::new(
+            targets.tenants.iter().map(|tenant| tenant.name.clone()).collect(),
+            checker,
+        )),
+    };
+    let mut stop = std::pin::pin!(stop);
+    let measured = run.measure(stop.as_mut(), &mut on_tick).await;
+    let outcomes = run.check(&measured, stop, &mut on_tick).await;
+    let mut report = gathered(load, &targets, measured, outcomes);
+    report.kept = load.keep.then(|| place.path().to_owned());
+    Ok(report)
+}
+
+/// A load under way.
+struct Run<'a> {
+    load: &'a Load,
+    targets: &'a Targets,
+    engine: EngineHandle,
+    meter: &'a Meter,
+    rows: &'a AtomicU64,
+    folder: &'a Path,
+    began: Instant,
+    cpu_before: Option<Cpu>,
+    is_stopping: Cell<bool>,
+    outcomes: RefCell<Outcomes>,
+}
+
+impl Run<'_> {
+    /// Extracts until there was enough, and measures.
+    async fn measure<S: Future<Output = ()>>(
+        &self,
+        mut stop: Pin<&mut S>,
+        on_tick: &mut impl FnMut(&Tick),
+    ) -> Measured {
+        let each = (0..self.load.reports).flat_map(|nth| (0..self.targets.tenants.len()).map(move |t| (t, nth)));
+        let mut all = Box::pin(join_all(each.map(|(tenant, nth)| self.again_and_again(tenant, nth))));
+        let mut time_over = std::pin::pin!(async {
+            match self.load.amount {
+                Amount::For(time) => sleep(time).await,
+                Amount::Rounds(_) => pending().await,
+            }
+        });
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        ticks.tick().await;
+        let mut samples = Samples::default();
+        let mut before = self.meter.totals();
+        let mut stopped = false;
+        let is_done = loop {
+            tokio::select! {
+                _ = &mut all => break true,
+                () = &mut time_over => break false,
+                () = stop.as_mut() => {
+                    stopped = true;
+                    break false;
+                }
+                _ = ticks.tick() => {
+                    let totals = self.meter.totals();
+                    self.sample(&mut samples);
+                    on_tick(&Tick {
+                        bytes_per_second: (totals.bytes - before.bytes) as f64,
+                        requests_per_second: (totals.requests - before.requests) as f64,
+                        ..self.tick()
+                    });
+                    before = totals;
+                }
+            }
+        };
+        self.is_stopping.set(true);
+        self.sample(&mut samples);
+        let measured = Measured {
+            duration: self.began.elapsed(),
+            stopped,
+            samples,
+            cpu: machine::cpu().zip(self.cpu_before).map(|(now, before)| now.since(before)),
+            memory: machine::memory(),
+            totals: self.meter.totals(),
+            latency: self.meter.latencies(),
+            tenants: self.meter.tenants(),
+            breaker_opens: self
+                .targets
+                .tenants
+                .iter()
+                .map(|tenant| self.engine.breaker_opens(&TenantName::new(&tenant.name)).unwrap_or(0))
+                .collect(),
+        };
+        let the_rest = async {
+            self.engine.shutdown().await;
+            if !is_done {
+                all.await;
+            }
+        };
+        if timeout(GRACE, the_rest).await.is_err() {
+            tracing::warn!("the engine did not stop in time");
+        }
+        measured
+    }
+
+    /// Has the outputs checked that were delivered.
+    async fn check<S: Future<Output = ()>>(
+        &self,
+        measured: &Measured,
+        mut stop: Pin<&mut S>,
+        on_tick: &mut impl FnMut(&Tick),
+    ) -> Outcomes {
+        let mut outcomes = self.outcomes.take();
+        let tick = Tick { elapsed: measured.duration, ..self.tick_of(&outcomes) };
+        outcomes.close();
+        let mut told = Instant::now();
+        loop {
+            tokio::select! {
+                is_one = outcomes.take_checked() => {
+                    if !is_one {
+                        return outcomes;
+                    }
+                }
+                // Where it has stopped the load it must not be asked again.
+                () = stop.as_mut(), if !measured.stopped => return outcomes,
+            }
+            if told.elapsed() >= TICK {
+                told = Instant::now();
+                on_tick(&Tick { checked: Some(outcomes.checked()), ..tick });
+            }
+        }
+    }
+
+    fn sample(&self, samples: &mut Samples) {
+        let rows = self.rows.load(Ordering::Relaxed);
+        samples.take(self.began.elapsed(), self.meter.totals(), rows, machine::memory().resident);
+    }
+
+    fn tick(&self) -> Tick {
+        self.tick_of(&self.outcomes.borrow())
+    }
+
+    fn tick_of(&self, outcomes: &Outcomes) -> Tick {
+        Tick {
+            elapsed: self.began.elapsed(),
+            complete: outcomes.n_complete(),
+            troubled: outcomes.n_troubled(),
+            asked: self.load.n_asked(),
+            throttled: self.meter.totals().throttled,
+            ..Tick::default()
+        }
+    }
+
+    /// Extracts one report until there was enough of it.
+    async fn again_and_again(&self, tenant: usize, nth: usize) {
+        let name = place::report_name(&self.targets.tenants[tenant].name, nth + 1);
+        let mut round = 0;
+        while self.goes_on(round) {
+            let window = place::window(self.load, nth, round);
+            let order = Extract { report: ReportName::new(&name), asked: Asked::Given(window), fresh: false };
+            let asked = Instant::now();
+            let ending = self.engine.extract_with(order).await.unwrap_or_else(Ending::Failed);
+            let is_complete = matches!(ending, Ending::Complete(_));
+            self.ended(tenant, nth, window, asked.elapsed(), ending);
+            round += 1;
+            if !is_complete && self.goes_on(round) {
+                sleep(BREATH).await;
+            }
+        }
+    }
+
+    fn ended(&self, tenant: usize, nth: usize, window: Window, took: Duration, ending: Ending) {
+        let facts = &self.targets.tenants[tenant];
+        let report = place::report_name(&facts.name, nth + 1);
+        let mut outcomes = self.outcomes.borrow_mut();
+        match ending {
+            Ending::Complete(manifest) => {
+                let path = self.folder.join("out").join(&facts.name).join(file_name(&manifest.output.path));
+                let template = &facts.templates[nth % facts.templates.len()];
+                let running = self.targets.host.as_ref().and_then(|host| host.tenant(&facts.name));
+                let expected = running.map(|running| running.expected_for(template, window));
+                outcomes.complete(took, Delivered { tenant, report, path, manifest, window, expected });
+            }
+            Ending::Parked(park) if park.reason == ParkReason::Stopped && self.is_stopping.get() => {
+                outcomes.tenants[tenant].cut_off += 1;
+            }
+            Ending::Parked(park) => outcomes.parked(tenant, &report, &park.message),
+            Ending::Failed(failure) => outcomes.failed(tenant, &report, &failure.message),
+            Ending::Skipped(why) => outcomes.failed(tenant, &report, &why),
+        }
+    }
+
+    fn goes_on(&self, round: u64) -> bool {
+        let enough = match self.load.amount {
+            Amount::Rounds(rounds) => round >= u64::from(rounds),
+            Amount::For(_) => false,
+        };
+        !enough && !self.is_stopping.get()
+    }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Adds up the rows that are written, over all reports.
+struct RowCounter {
+    rows: Arc<AtomicU64>,
+    /// Of each extraction.
+    of: HashMap<ExtractionId, u64>,
+}
+
+impl Actor for RowCounter {
+    type Context = Context<Self>;
+}
+
+impl Handler<Progress> for RowCounter {
+    type Result = ();
+
+    fn handle(&mut self, progress: Progress, _: &mut Self::Context) {
+        let before = self.of.insert(progress.extraction, progress.n_rows).unwrap_or(0);
+        // An output that starts again has fewer: rows that were written were written.
+        self.rows.fetch_add(progress.n_rows.saturating_sub(before), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,127 @@
+//! What becomes of reports and their outputs while a load runs.
+//!
+//! Counts by tenant, the words of everything that did not come through, and the outputs on their way to the check.
+
+use std::time::Duration;
+
+use super::report::{MOST_TROUBLES, Trouble};
+use super::verify::{Checked, Checker, Delivered};
+
+/// What became of one tenant's reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct OfTenant {
+    pub(super) complete: u64,
+    pub(super) parked: u64,
+    pub(super) failed: u64,
+    pub(super) cut_off: u64,
+    pub(super) verified: u64,
+    pub(super) wrong: u64,
+}
+
+/// What became of all reports.
+#[derive(Default)]
+pub(super) struct Outcomes {
+    pub(super) tenants: Vec<OfTenant>,
+    names: Vec<String>,
+    /// Seconds from the order to delivery.
+    pub(super) took: Vec<f64>,
+    /// Rows of delivered outputs.
+    pub(super) rows: u64,
+    pub(super) troubles: Vec<Trouble>,
+    pub(super) more_troubles: u64,
+    checker: Option<Checker>,
+    n_checked: u64,
+}
+
+impl Outcomes {
+    pub(super) fn new(names: Vec<String>, checker: Checker) -> Self {
+        let tenants = vec![OfTenant::default(); names.len()];
+        Self { tenants, names, checker: Some(checker), ..Self::default() }
+    }
+
+    /// A report was delivered.
+    pub(super) fn complete(&mut self, took: Duration, delivered: Delivered) {
+        self.tenants[delivered.tenant].complete += 1;
+        self.took.push(took.as_secs_f64());
+        self.rows += delivered.manifest.output.rows;
+        if let Some(checker) = &mut self.checker {
+            checker.add(delivered);
+        }
+    }
+
+    /// A report could not be finished now.
+    pub(super) fn parked(&mut self, tenant: usize, report: &str, words: &str) {
+        self.tenants[tenant].parked += 1;
+        self.trouble(tenant, report, "parked", words);
+    }
+
+    /// A report failed for good.
+    pub(super) fn failed(&mut self, tenant: usize, report: &str, words: &str) {
+        self.tenants[tenant].failed += 1;
+        self.trouble(tenant, report, "failed", words);
+    }
+
+    fn trouble(&mut self, tenant: usize, report: &str, how: &'static str, words: &str) {
+        if self.troubles.len() >= MOST_TROUBLES {
+            self.more_troubles += 1;
+            return;
+        }
+        let words = words.strip_prefix(report).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(words).to_owned();
+        self.troubles.push(Trouble { tenant: self.names[tenant].clone(), report: report.to_owned(), how, words });
+    }
+
+    /// How many reports were delivered.
+    pub(super) fn n_complete(&self) -> u64 {
+        self.tenants.iter().map(|tenant| tenant.complete).sum()
+    }
+
+    /// How many failed or were parked.
+    pub(super) fn n_troubled(&self) -> u64 {
+        self.tenants.iter().map(|tenant| tenant.failed + tenant.parked).sum()
+    }
+
+    /// Outputs checked, of so many.
+    pub(super) fn checked(&self) -> (u64, u64) {
+        (self.n_checked, self.checker.as_ref().map_or(self.n_checked, Checker::n_added))
+    }
+
+    /// Nothing more is delivered.
+    pub(super) fn close(&mut self) {
+        if let Some(checker) = &mut self.checker {
+            checker.close();
+        }
+    }
+
+    /// Takes the next result of the check; false once there are no more.
+    pub(super) async fn take_checked(&mut self) -> bool {
+        let Some(checker) = &mut self.checker else { return false };
+        let Some(Checked { tenant, report, wrong }) = checker.next().await else { return false };
+        self.n_checked += 1;
+        match wrong {
+            None => self.tenants[tenant].verified += 1,
+            Some(words) => {
+                self.tenants[tenant].wrong += 1;
+                self.trouble(tenant, &report, "wrong", &words);
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn troubles_beyond_the_first_hundred_are_only_counted() {
+        let checker = Checker::start(true, true, None).unwrap();
+        let mut outcomes = Outcomes::new(vec!["a".into(), "b".into()], checker);
+        for _ in 0..150 {
+            outcomes.failed(1, "b_1", "b_1: status 400");
+        }
+        outcomes.parked(0, "a_1", "no room");
+        assert_eq!((outcomes.troubles.len(), outcomes.more_troubles), (MOST_TROUBLES, 51));
+        assert_eq!((outcomes.troubles[0].tenant.as_str(), outcomes.troubles[0].words.as_str()), ("b", "status 400"));
+        assert_eq!((outcomes.tenants[1].failed, outcomes.tenants[0].parked, outcomes.n_troubled()), (150, 1, 151));
+    }
+}

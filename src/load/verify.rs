@@ -1,0 +1,281 @@
+//! Compares every delivered file with what the tenant had, byte for byte, on a thread of its own.
+//!
+//! The mock writes what it expects from the same rows that its pages were made of, and no parser takes part: a file is
+//! right or it is not. Of a tenant that somebody else runs only its counts are known; then the file is held against its
+//! manifest, and the manifest's rows against those counts.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::Manifest;
+use crate::mock::Expected;
+use crate::model::{Verdict, Window};
+
+use super::machine::CHECKER;
+use super::settings::{Inspect, LoadError};
+
+/// How much is compared at once.
+const PIECE: usize = 256 << 10;
+
+/// A delivered output.
+pub(super) struct Delivered {
+    /// Which tenant's, by its place.
+    pub(super) tenant: usize,
+    /// Which of its reports, for people.
+    pub(super) report: String,
+    pub(super) path: PathBuf,
+    pub(super) manifest: Arc<Manifest>,
+    /// What was asked for.
+    pub(super) window: Window,
+    /// What the tenant had; none where nobody here knows.
+    pub(super) expected: Option<Expected>,
+}
+
+/// What became of one output.
+pub(super) struct Checked {
+    pub(super) tenant: usize,
+    pub(super) report: String,
+    /// What is wrong with it, if anything is.
+    pub(super) wrong: Option<String>,
+}
+
+/// Checks outputs.
+pub(super) struct Checker {
+    jobs: Option<mpsc::Sender<Delivered>>,
+    results: UnboundedReceiver<Checked>,
+    /// Outputs that wait until the load is over, so that checking takes nothing from what is measured.
+    held: Option<Vec<Delivered>>,
+    is_over: Arc<AtomicBool>,
+    n_added: u64,
+}
+
+impl Checker {
+    /// Starts the thread. `at_the_end` holds everything back until then; otherwise an output is checked as soon as it is
+    /// delivered, and removed unless it is to stay, since a long load would fill the disk.
+    ///
+    /// # Errors
+    /// If there is no thread to be had.
+    pub(super) fn start(at_the_end: bool, keep: bool, inspect: Option<Inspect>) -> Result<Self, LoadError> {
+        let (jobs, queue) = mpsc::channel();
+        let (told, results) = unbounded_channel();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = is_over.clone();
+        let work = move || check_all(&queue, &told, &over, keep || at_the_end, inspect.as_ref());
+        std::thread::Builder::new()
+            .name(CHECKER.to_owned())
+            .spawn(work)
+            .map_err(|error| LoadError::Settings(format!("there is no thread to check outputs on: {error}")))?;
+        Ok(Self { jobs: Some(jobs), results, held: at_the_end.then(Vec::new), is_over, n_added: 0 })
+    }
+
+    /// Has an output checked.
+    pub(super) fn add(&mut self, delivered: Delivered) {
+        self.n_added += 1;
+        match (&mut self.held, &self.jobs) {
+            (Some(held), _) => held.push(delivered),
+            (None, Some(jobs)) => drop(jobs.send(delivered)),
+            (None, None) => {}
+        }
+    }
+
+    /// How many were added.
+    pub(super) fn n_added(&self) -> u64 {
+        self.n_added
+    }
+
+    /// Nothing more comes: begins with what was held back.
+    pub(super) fn close(&mut self) {
+        if let Some(jobs) = self.jobs.take() {
+            self.held.take().into_iter().flatten().for_each(|delivered| drop(jobs.send(delivered)));
+        }
+    }
+
+    /// The next result; none once all are told.
+    pub(super) async fn next(&mut self) -> Option<Checked> {
+        self.results.recv().await
+    }
+
+    /// Leaves unchecked what is not checked yet.
+    pub(super) fn give_up(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Checker {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+fn check_all(
+    queue: &mpsc::Receiver<Delivered>,
+    told: &UnboundedSender<Checked>,
+    is_over: &AtomicBool,
+    keep: bool,
+    inspect: Option<&Inspect>,
+) {
+    while let Ok(delivered) = queue.recv() {
+        if is_over.load(Ordering::Relaxed) {
+            continue;
+        }
+        if let Some(inspect) = inspect {
+            inspect(&delivered.path);
+        }
+        let wrong = check(&delivered).err();
+        if !keep && wrong.is_none() {
+            // What stays behind goes with the whole folder.
+            let _ = std::fs::remove_file(&delivered.path);
+        }
+        let checked = Checked { tenant: delivered.tenant, report: delivered.report, wrong };
+        if told.send(checked).is_err() {
+            return;
+        }
+    }
+}
+
+/// What is wrong with an output.
+fn check(delivered: &Delivered) -> Result<(), String> {
+    let Delivered { path, manifest, window, expected, .. } = delivered;
+    if manifest.window != *window {
+        let (from, to) = (manifest.window.from, manifest.window.to);
+        return Err(format!("its manifest is of another window, {from} to {to}"));
+    }
+    let sha256 = match expected {
+        Some(expected) => compared(path, expected)?,
+        None => hashed(path).map_err(|error| format!("the delivered file can't be read: {error}"))?,
+    };
+    if manifest.output.sha256 != sha256 {
+        return Err("the sha256 in its manifest is not that of the file".to_owned());
+    }
+    let reconciled = &manifest.reconciliation;
+    match expected {
+        Some(expected) if manifest.output.rows != expected.rows() => {
+            Err(format!("its manifest says {} rows, the tenant had {}", manifest.output.rows, expected.rows()))
+        }
+        None if reconciled.verdict == Verdict::Mismatch => {
+            let told = reconciled.total_rows.or(reconciled.total_count_last).unwrap_or_default();
+            Err(format!("it has {} rows, the tenant told of {told}", reconciled.rows))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Compares the file with what is due; the file's SHA-256.
+fn compared(path: &Path, expected: &Expected) -> Result<String, String> {
+    let unreadable = |error: io::Error| format!("the delivered file can't be read: {error}");
+    let file = File::open(path).map_err(unreadable)?;
+    let mut comparer = Comparer { file, piece: vec![0; PIECE], hash: Sha256::new(), at: 0, differs: None };
+    match (expected.write(&mut comparer), comparer.differs) {
+        (_, Some(at)) => return Err(format!("the file differs from the tenant's data from byte {at} on")),
+        (Err(error), None) => return Err(unreadable(error)),
+        (Ok(_), None) => {}
+    }
+    match comparer.file.read(&mut comparer.piece) {
+        Ok(0) => Ok(hex(comparer.hash)),
+        Ok(_) => Err(format!("the file goes on after byte {}, where the tenant's data ends", comparer.at)),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+/// Reads as much of the file as is written to it, and compares the two.
+struct Comparer {
+    file: File,
+    piece: Vec<u8>,
+    hash: Sha256,
+    at: u64,
+    differs: Option<u64>,
+}
+
+impl Write for Comparer {
+    fn write(&mut self, due: &[u8]) -> io::Result<usize> {
+        let due = &due[..due.len().min(self.piece.len())];
+        let mut n_read = 0;
+        while n_read < due.len() {
+            match self.file.read(&mut self.piece[n_read..due.len()])? {
+                0 => break,
+                n => n_read += n,
+            }
+        }
+        let found = &self.piece[..n_read];
+        if found != due {
+            let same = found.iter().zip(due).take_while(|(found, due)| found == due).count();
+            self.differs = Some(self.at + same as u64);
+            return Err(io::Error::other("the file differs"));
+        }
+        self.hash.update(found);
+        self.at += n_read as u64;
+        Ok(n_read)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn hashed(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; PIECE];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hex(hash)),
+            n => hash.update(&piece[..n]),
+        }
+    }
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mock::{MockReport, MockTenant};
+    use crate::model::Timestamp;
+
+    const WINDOW: Window = Window { from: Timestamp(0), to: Timestamp(999) };
+
+    fn expected() -> Expected {
+        // More than one piece.
+        MockTenant::builder().default_report(MockReport::with_rows(8_000)).build().expected_for("load", WINDOW)
+    }
+
+    /// What is said of a file with those bytes.
+    fn said(change: impl FnOnce(&mut Vec<u8>)) -> Result<(), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        let expected = expected();
+        let mut bytes = expected.bytes();
+        assert!(bytes.len() > PIECE);
+        change(&mut bytes);
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(hashed(&path).unwrap(), hex(Sha256::new_with_prefix(&bytes)));
+        compared(&path, &expected).map(|sha256| assert_eq!(sha256, hex(Sha256::new_with_prefix(&bytes))))
+    }
+
+    #[test]
+    fn a_file_that_is_what_the_tenant_had_is_right() {
+        said(|_| ()).unwrap();
+    }
+
+    #[test]
+    fn a_byte_too_many_too_few_or_wrong_is_found_where_it_is() {
+        let at = PIECE + 7;
+        let wrong = said(|bytes| bytes[at] ^= 1).unwrap_err();
+        assert!(wrong.ends_with(&format!("from byte {at} on")), "{wrong}");
+        let short = said(|bytes| bytes.truncate(at)).unwrap_err();
+        assert!(short.ends_with(&format!("from byte {at} on")), "{short}");
+        let long = said(|bytes| bytes.push(b'\n')).unwrap_err();
+        assert!(long.contains("goes on after byte"), "{long}");
+        let empty = said(Vec::clear).unwrap_err();
+        assert!(empty.ends_with("from byte 0 on"), "{empty}");
+    }
+}

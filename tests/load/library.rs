@@ -1,0 +1,168 @@
+//! Loads that a program puts on its tenants through the library.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cxtract::load::{Amount, FIGURES, Load, LoadReport, OwnTenants, Target, run, run_until};
+use cxtract::mock::{Fault, FaultRule, Matcher, MockReport, MockTenant, MockTenantBuilder};
+
+fn tenant(n_rows: u64) -> MockTenantBuilder {
+    MockTenant::builder().requests_per_second(f64::INFINITY).default_report(MockReport::with_rows(n_rows))
+}
+
+/// Two such tenants with two reports each, in pages of 500 rows.
+fn load_on(tenant: &MockTenantBuilder) -> Load {
+    let target = Target::Own(OwnTenants::alike(2, tenant, 1));
+    Load { reports: 2, page_size: 500, ..Load::on(target) }
+}
+
+fn carried_out(load: &Load) -> LoadReport {
+    actix_rt::System::new().block_on(async {
+        let done = tokio::time::timeout(Duration::from_secs(60), run(load, |_| ()));
+        done.await.expect("done within a minute").unwrap()
+    })
+}
+
+fn figure(report: &LoadReport, name: &str) -> f64 {
+    report.figure(name).unwrap_or_else(|| panic!("{name} was not measured: {report:#?}"))
+}
+
+#[test]
+fn a_load_delivers_every_report_and_finds_every_output_right() {
+    let report = carried_out(&load_on(&tenant(2_000)));
+    let due =
+        [("complete", 4.0), ("verified", 4.0), ("wrong", 0.0), ("failed", 0.0), ("rows", 8_000.0), ("pages", 16.0)];
+    for (name, due) in due {
+        assert_eq!(figure(&report, name), due, "{name}");
+    }
+    for name in ["throughput_mb_s", "requests_per_second", "p99_page_ms", "p50_token_ms", "max_report_s"] {
+        assert!(figure(&report, name) > 0.0, "{name}");
+    }
+    assert_eq!((figure(&report, "duplicate_submissions"), figure(&report, "told_to_wait")), (0.0, 0.0));
+    assert!(report.all_right() && !report.stopped && report.troubles.is_empty());
+    // A token and two submissions for each tenant; looks at the queries and pages besides.
+    assert_eq!(
+        report.latency.iter().map(|kind| (kind.kind, kind.calls)).take(2).collect::<Vec<_>>(),
+        [("token", 2), ("submit", 4)]
+    );
+    let calls: u64 = report.latency.iter().map(|kind| kind.calls).sum();
+    assert_eq!(calls as f64, figure(&report, "requests"));
+    assert!(!report.samples.is_empty());
+}
+
+#[test]
+fn json_has_every_figure_and_the_page_needs_nothing_from_outside() {
+    let report = carried_out(&load_on(&tenant(1_500)));
+    let json = report.json();
+    let metrics = json["metrics"].as_object().unwrap();
+    let missing: Vec<_> = FIGURES.iter().filter(|figure| !metrics.contains_key(figure.name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    // No rate, no budget; everything else is known of own tenants, on a system that tells of CPU and memory.
+    let unknown: Vec<_> = metrics.iter().filter(|(_, value)| value.is_null()).map(|(name, _)| name.as_str()).collect();
+    if cfg!(target_os = "linux") {
+        assert_eq!(unknown, ["budget_use", "budget_use_median", "budget_use_least"]);
+    }
+    assert_eq!(json["tenants"].as_array().unwrap().len(), 2);
+    let page = report.html();
+    assert!(page.contains("<svg") && page.contains("tenant-2"));
+    for outside in ["src=", "href=", "url(", "@import"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    assert!(!page.contains("load-secret") && !json.to_string().contains("load-secret"));
+}
+
+#[test]
+fn an_output_that_is_wrong_is_found_and_named() {
+    let spoil = |path: &std::path::Path| {
+        if path.to_string_lossy().contains("tenant-2_1-") {
+            let mut bytes = std::fs::read(path).unwrap();
+            let last = bytes.len() - 2;
+            bytes[last] = bytes[last].wrapping_add(1);
+            std::fs::write(path, bytes).unwrap();
+        }
+    };
+    let load = Load { before_check: Some(Arc::new(spoil)), ..load_on(&tenant(1_000)) };
+    let report = carried_out(&load);
+    assert_eq!((figure(&report, "wrong"), figure(&report, "verified"), figure(&report, "complete")), (1.0, 3.0, 4.0));
+    assert!(!report.all_right());
+    let [trouble] = &report.troubles[..] else { panic!("{:#?}", report.troubles) };
+    assert_eq!((trouble.how, trouble.report.as_str(), trouble.tenant.as_str()), ("wrong", "tenant-2_1", "tenant-2"));
+    assert!(trouble.words.contains("differs from the tenant's data from byte"), "{}", trouble.words);
+    assert!(report.table().contains("1 wrong") && report.html().contains("Outputs are wrong"));
+}
+
+#[test]
+fn a_report_that_the_tenant_makes_fail_is_named_with_its_words_and_is_no_wrong_output() {
+    let refused = FaultRule::new(Matcher::page(3).of_query(0), Fault::status(400));
+    let report = carried_out(&load_on(&tenant(2_000).fault(refused)));
+    assert_eq!((figure(&report, "failed"), figure(&report, "complete"), figure(&report, "verified")), (2.0, 2.0, 2.0));
+    assert!(report.all_right());
+    assert_eq!(report.troubles.len(), 2);
+    assert!(report.troubles.iter().all(|trouble| trouble.how == "failed" && trouble.words.contains("400")));
+}
+
+#[test]
+fn faults_that_pass_show_in_the_figures_and_leave_the_outputs_right() {
+    let wait = FaultRule::new(Matcher::page(2).first(1), Fault::told_to_wait(429, 1));
+    let cut = FaultRule::new(Matcher::page(3).of_query(1).first(1), Fault::CutAt(700));
+    let report = carried_out(&load_on(&tenant(2_000).fault(wait).fault(cut)));
+    assert_eq!((figure(&report, "verified"), figure(&report, "wrong")), (4.0, 0.0));
+    assert!(figure(&report, "throttled") >= 2.0 && figure(&report, "failed_calls") >= 2.0);
+    assert_eq!(figure(&report, "told_to_wait"), 0.0);
+    assert!(figure(&report, "max_page_wait_ms") >= 900.0, "somebody has sat the second out");
+}
+
+#[test]
+fn rounds_ask_for_other_windows_and_remove_what_was_checked() {
+    let beside = tempfile::tempdir().unwrap();
+    let load = Load {
+        amount: Amount::Rounds(3),
+        output_dir: Some(beside.path().to_owned()),
+        keep: true,
+        ..load_on(&tenant(600))
+    };
+    let report = carried_out(&load);
+    assert_eq!((figure(&report, "verified"), figure(&report, "duplicate_submissions")), (12.0, 0.0));
+    let kept = report.kept.unwrap();
+    assert_eq!(std::fs::read_dir(kept.join("out/tenant-1")).unwrap().count(), 12, "six outputs and their manifests");
+    let report = carried_out(&Load { keep: false, ..load });
+    assert_eq!((figure(&report, "verified"), report.kept), (12.0, None));
+    assert_eq!(std::fs::read_dir(beside.path()).unwrap().count(), 1, "only what was to stay has stayed");
+}
+
+#[test]
+fn a_load_that_is_stopped_tells_what_was_measured() {
+    let slow = tenant(100_000).latency(Duration::from_millis(50));
+    let load = load_on(&slow);
+    let ticks = std::cell::Cell::new(0);
+    let report = actix_rt::System::new().block_on(async {
+        let stop = async {
+            while ticks.get() == 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        run_until(&load, stop, |_| ticks.set(ticks.get() + 1)).await.unwrap()
+    });
+    assert!(report.stopped && figure(&report, "pages") > 0.0);
+    assert_eq!((figure(&report, "cut_off"), figure(&report, "complete"), figure(&report, "parked")), (4.0, 0.0, 0.0));
+    assert!(report.table().contains("stopped before it was done"));
+}
+
+#[test]
+fn tenants_that_others_have_started_are_checked_by_their_counts() {
+    let running = tenant(1_200).start().unwrap();
+    let target =
+        |url: String| Target::Urls { urls: vec![url], requests_per_second: Some(500), allowed_hosts: Vec::new() };
+    let load = Load { reports: 2, page_size: 500, ..Load::on(target(running.base_url())) };
+    let report = carried_out(&load);
+    assert_eq!((figure(&report, "verified"), figure(&report, "rows")), (2.0, 2_400.0));
+    assert!(report.table().contains("its rows against the tenant's counts"));
+    // What only the tenant itself could tell is left out.
+    assert_eq!((report.figure("told_to_wait"), report.figure("duplicate_submissions")), (None, None));
+    assert!(figure(&report, "budget_use") > 0.0);
+    assert_eq!(running.ledger().len() as f64, figure(&report, "requests"));
+
+    let elsewhere = Load::on(target("http://192.0.2.1:80".to_owned()));
+    let error = actix_rt::System::new().block_on(run(&elsewhere, |_| ())).unwrap_err();
+    assert!(error.to_string().contains("--allow-host 192.0.2.1"), "{error}");
+}
