@@ -161,7 +161,7 @@ impl MockTenantBuilder {
     ///     token: {life: 10m, refresh: rotating, revoked_at: [90s]}
     ///     default_report: {rows: 5000, link: proper}
     ///     faults:
-    ///       # The first try of each page is cut off.
+    ///       ## The first try of each page is cut off.
     ///       - on: {kind: page, each: true, first: 1}
     ///         then: {cut_at: 700}
     /// ";
