@@ -53,7 +53,7 @@ fn page_of(report: MockReport) -> PageBody {
         r#"{{"templateId":"t","format":"csv","query":{{"startDate":"2024-01-01T00:00:00.000Z",
             "endDate":"2024-01-31T23:59:59.999Z","filters":[]}},"pageSize":{ROWS}}}"#
     );
-    let mut submission = MockRequest::post("/api/v2/reporting/queries", "application/json", &body);
+    let mut submission = MockRequest::post("/api/v2/reporting/queries", "application/json", body);
     submission = submission.with_header("authorization", &format!("Bearer {token}"));
     let query = said(&answer(&submission), "queryId");
     let path = format!("/api/v2/reporting/queries/{query}/results?format=csv&page=3&pageSize={ROWS}");
