@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::desk;
 use super::house::{Door, House, Resident};
+use super::lag::Lag;
 use super::player::play;
 use super::request::MockRequest;
 use super::script::Script;
@@ -39,7 +40,12 @@ impl TenantClock {
 
     /// How long ago that was.
     pub fn now(&self) -> Duration {
-        self.0.elapsed()
+        self.at(Instant::now())
+    }
+
+    /// How long after the start that moment is.
+    pub(super) fn at(&self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.0)
     }
 }
 
@@ -59,16 +65,17 @@ where
 {
     let resident = Resident { name: "mock".to_owned(), base_url: String::new(), tenant, clock };
     let door = Door { house: Arc::new(House { residents: vec![resident] }), only: Some(0) };
-    serve_door(stream, &door, true).await
+    serve_door(stream, &door, None, true).await
 }
 
-/// The same for whoever is behind a door. `goodbye` says whether a stream that ends in order is shut down first.
-pub(super) async fn serve_door<S>(stream: S, door: &Door, goodbye: bool) -> Hangup
+/// The same for whoever is behind a door. `lag` knows how late calls are read, where they are at all; `goodbye` says
+/// whether a stream that ends in order is shut down first.
+pub(super) async fn serve_door<S>(stream: S, door: &Door, lag: Option<&Lag>, goodbye: bool) -> Hangup
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut wire = Wire::new(stream);
-    let hangup = serve(&mut wire, door).await;
+    let hangup = serve(&mut wire, door, lag).await;
     if hangup == Hangup::Closed && goodbye {
         // The client may be gone already; there is nobody left to tell.
         wire.shutdown().await.ok();
@@ -76,14 +83,14 @@ where
     hangup
 }
 
-async fn serve<S>(wire: &mut Wire<S>, door: &Door) -> Hangup
+async fn serve<S>(wire: &mut Wire<S>, door: &Door, lag: Option<&Lag>) -> Hangup
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     if door.only_resident().is_some_and(|resident| resident.tenant.lock().refuses_connections(resident.now())) {
         return Hangup::Reset;
     }
-    let mut inbox = Vec::new();
+    let mut inbox = Inbox { bytes: Vec::new(), read: Instant::now() };
     loop {
         let arrived = match read_request(wire, &mut inbox, door).await {
             Ok(Some(arrived)) => arrived,
@@ -103,7 +110,10 @@ where
                 let script = Script::refusal(421, why);
                 play(wire, script, last).await.hangup
             }
-            Whom::Tenant(resident) => converse(wire, resident, &arrived).await,
+            Whom::Tenant(resident) => {
+                let late = lag.map_or(Duration::ZERO, |lag| lag.at(arrived.read));
+                converse(wire, resident, &arrived, late).await
+            }
         };
         match hangup {
             Some(hangup) => return hangup,
@@ -113,15 +123,21 @@ where
     }
 }
 
-/// Answers a tenant's call, and says how the connection is to end, if it is.
-async fn converse<S>(wire: &mut Wire<S>, resident: &Resident, arrived: &Arrived<'_>) -> Option<Hangup>
+/// Answers a tenant's call, which was read so `late` at the most, and says how the connection is to end, if it is.
+async fn converse<S>(
+    wire: &mut Wire<S>,
+    resident: &Resident,
+    arrived: &Arrived<'_>,
+    late: Duration,
+) -> Option<Hangup>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let tenant = &resident.tenant;
     let script = {
         let mut tenant = tenant.lock();
-        let script = tenant.answer(&arrived.request, arrived.at);
+        tenant.reads_late(late);
+        let script = tenant.answer(&arrived.request, resident.clock.at(arrived.read));
         tenant.sending(script.entry);
         if arrived.left_unread {
             tenant.had_a_hand_in(script.entry);
@@ -158,11 +174,28 @@ enum Whom<'a> {
 struct Arrived<'a> {
     whom: Whom<'a>,
     request: MockRequest,
-    at: Duration,
+    /// When the end of its head was read.
+    read: Instant,
     /// Its body was left unread for a while.
     left_unread: bool,
     /// The client will send no more on this connection.
     last: bool,
+}
+
+/// What came and was not taken up yet.
+struct Inbox {
+    bytes: Vec<u8>,
+    /// When the last of it was read.
+    read: Instant,
+}
+
+impl Inbox {
+    /// Reads some more; 0 at the end of the stream.
+    async fn fill<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> io::Result<usize> {
+        let n = stream.read_buf(&mut self.bytes).await?;
+        self.read = Instant::now();
+        Ok(n)
+    }
 }
 
 fn invalid(message: &'static str) -> io::Error {
@@ -172,34 +205,34 @@ fn invalid(message: &'static str) -> io::Error {
 /// Reads one request; `inbox` keeps what came after it. None if the client closed between requests.
 async fn read_request<'a, S>(
     stream: &mut Wire<S>,
-    inbox: &mut Vec<u8>,
+    inbox: &mut Inbox,
     door: &'a Door,
 ) -> io::Result<Option<Arrived<'a>>>
 where
     S: AsyncRead + Unpin,
 {
     let (mut request, last, head_len) = loop {
-        if let Some(parsed) = parse_head(inbox)? {
+        if let Some(parsed) = parse_head(&inbox.bytes)? {
             break parsed;
         }
-        if inbox.len() > MAX_HEAD_BYTES {
+        if inbox.bytes.len() > MAX_HEAD_BYTES {
             return Err(invalid("the head is too long"));
         }
-        if stream.read_buf(inbox).await? == 0 {
-            return if inbox.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+        if inbox.fill(stream).await? == 0 {
+            return if inbox.bytes.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
         }
     };
-    inbox.drain(..head_len);
+    inbox.bytes.drain(..head_len);
     let whom = match door.resident(&request) {
         _ if desk::is_meant(&request.target) => Whom::Desk,
         Ok(resident) => Whom::Tenant(resident),
         Err(why) => Whom::Nobody(why),
     };
-    // The head decides when a call was made; its body may take its time.
-    let (mut at, mut pause) = (Duration::ZERO, None);
+    // The head decides when a call was made; its body may take its time, and so may an answer to the call before it.
+    let read = inbox.read;
+    let mut pause = None;
     if let Whom::Tenant(resident) = &whom {
-        at = resident.now();
-        pause = resident.tenant.lock().stops_reading(&request, at);
+        pause = resident.tenant.lock().stops_reading(&request, resident.clock.at(read));
     }
     if let Some(pause) = pause {
         stream.stop_reading(pause);
@@ -215,13 +248,13 @@ where
     if length > MAX_BODY_BYTES {
         return Err(invalid("the body is too long"));
     }
-    while inbox.len() < length {
-        if stream.read_buf(inbox).await? == 0 {
+    while inbox.bytes.len() < length {
+        if inbox.fill(stream).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    request.body = inbox.drain(..length).collect();
-    Ok(Some(Arrived { whom, request, at, left_unread: pause.is_some(), last }))
+    request.body = inbox.bytes.drain(..length).collect();
+    Ok(Some(Arrived { whom, request, read, left_unread: pause.is_some(), last }))
 }
 
 fn parse_head(bytes: &[u8]) -> io::Result<Option<(MockRequest, bool, usize)>> {

@@ -267,6 +267,11 @@ impl Tenant {
         self.faults.stops_reading(target(&call, query, &self.queries, now))
     }
 
+    /// What is answered from now on may have waited so long before it was read, by no fault of the client's.
+    pub(super) fn reads_late(&mut self, lag: Duration) {
+        self.limiter.reads_late(lag);
+    }
+
     /// A fault had a hand in that answer before it was decided.
     pub(super) fn had_a_hand_in(&mut self, entry: usize) {
         if let Some(entry) = self.ledger.entry(entry) {

@@ -121,6 +121,19 @@ impl Client {
         self.submit().json()["queryId"].as_str().unwrap().to_owned()
     }
 
+    /// Submits again and again, until that is an offence. A tenant that was late itself grants more than the grace.
+    pub(crate) fn calls_on(&mut self, mock: &RunningMock) -> Answer {
+        let begun = mock.now();
+        loop {
+            let answer = self.submit();
+            if mock.ledger().last().unwrap().told_to_wait {
+                return answer;
+            }
+            assert!(mock.now() - begun < Duration::from_secs(40), "nobody takes offence");
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
     pub(crate) fn status(&mut self, query: &str) -> Answer {
         self.get(&format!("/api/v2/reporting/queries/{query}"), "")
     }
