@@ -142,14 +142,17 @@ impl Tenant {
         if let Some(count) = report.total_count.of(report.n_rows()) {
             script.set("X-Total-Count", &count.to_string());
         }
+        let mut shows_end = past_end;
         if script.status == 200
             && let Some(link) = link(&report, call, page, last || past_end)
         {
+            // Who goes by links has no reason to ask again, however else the end would show.
+            shows_end |= !link.contains("rel=\"next\"");
             script.set("Link", &link);
         }
         let query = &mut self.queries[nth];
         query.pages_served += u64::from(!past_end);
-        query.read_to_end |= past_end || last && report.end == End::LinkWithoutNext;
+        query.read_to_end |= shows_end;
         script
     }
 }

@@ -213,6 +213,28 @@ fn open_queries_are_limited_until_one_is_read_to_its_end() {
 }
 
 #[test]
+fn a_query_is_read_to_its_end_where_a_link_names_no_next_page() {
+    for end in [End::EmptyBody, End::HeaderOnly, End::NotFound404, End::LinkWithoutNext] {
+        let report = MockReport { link: LinkStyle::Proper, end, ..MockReport::with_rows(250) };
+        let mock = open_tenant(report).max_open_queries(1).retry_after(RetryAfter::Missing).start().unwrap();
+        let mut client = Client::connect(&mock);
+        let query = client.submitted();
+        assert_eq!([1, 2].map(|page| client.page(&query, page).status()), [200, 200]);
+        assert_eq!(client.submit().status(), 429);
+        let last = client.page(&query, 3);
+        assert!(!last.header("link").unwrap().contains("next"));
+        assert_eq!(client.submit().status(), 202, "{end:?}");
+    }
+    // Without links, the last page looks like any other.
+    let mock = open_tenant(MockReport::with_rows(10)).max_open_queries(1).retry_after(RetryAfter::Missing);
+    let mock = mock.start().unwrap();
+    let mut client = Client::connect(&mock);
+    let query = client.submitted();
+    client.page(&query, 1);
+    assert_eq!(client.submit().status(), 429);
+}
+
+#[test]
 fn queries_fail_expire_and_speak_strange_words() {
     let mock = open_tenant(MockReport::with_rows(1000))
         .fate(0, Fate::Fails("no licence".into()))
