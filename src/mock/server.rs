@@ -16,7 +16,7 @@ use super::desk;
 use super::house::{Door, House, Resident};
 use super::lag::Lag;
 use super::player::play;
-use super::request::MockRequest;
+use super::request::{MockRequest, origin_form};
 use super::script::Script;
 use super::tenant::Tenant;
 use super::wire::Wire;
@@ -264,16 +264,18 @@ fn parse_head(bytes: &[u8]) -> io::Result<Option<(MockRequest, bool, usize)>> {
         httparse::Status::Partial => return Ok(None),
         httparse::Status::Complete(length) => length,
     };
-    let request = MockRequest {
-        method: head.method.unwrap_or_default().to_owned(),
-        target: head.path.unwrap_or_default().to_owned(),
-        headers: head
-            .headers
-            .iter()
-            .map(|line| (line.name.to_ascii_lowercase(), String::from_utf8_lossy(line.value).into_owned()))
-            .collect(),
-        body: Vec::new(),
-    };
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    let (host, target) = origin_form(head.path.unwrap_or_default());
+    let mut headers: Vec<(String, String)> =
+        head.headers.iter().map(|line| (line.name.to_ascii_lowercase(), text(line.value))).collect();
+    if let Some(host) = host {
+        // It counts, whatever the header says.
+        headers.retain(|(name, _)| name != "host");
+        headers.push(("host".to_owned(), host.to_owned()));
+    }
+    let target = if target.starts_with('?') { format!("/{target}") } else { target.to_owned() };
+    let method = head.method.unwrap_or_default().to_owned();
+    let request = MockRequest { method, target, headers, body: Vec::new() };
     let connection = request.header("connection").unwrap_or_default();
     let last = connection.eq_ignore_ascii_case("close")
         || head.version == Some(0) && !connection.eq_ignore_ascii_case("keep-alive");
