@@ -176,7 +176,7 @@ fn link(report: &MockReport, call: &Call, page: u64, last: bool) -> Option<Strin
     let to = |page: u64, rel: &str| format!("<{}?format=csv&page={page}&pageSize={size}>; rel=\"{rel}\"", call.path);
     let around = |last: bool| {
         let first = to(page.saturating_sub(1).max(1), if page > 1 { "prev" } else { "first" });
-        if last { first } else { format!("{first}, {}", to(page + 1, "next")) }
+        if last { first } else { format!("{first}, {}", to(page.saturating_add(1), "next")) }
     };
     match report.link {
         LinkStyle::EndsEarly(at) => Some(around(last || page == at)),

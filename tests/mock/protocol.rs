@@ -4,7 +4,8 @@ use std::io::Read;
 use std::time::Duration;
 
 use cxtract::mock::{
-    CallKind, Count, End, Fate, LinkStyle, MockReport, MockTenant, MockTenantBuilder, OnPages, PageSizes, RetryAfter,
+    CallKind, Count, End, Fate, Fault, FaultRule, LinkStyle, Matcher, MockHost, MockReport, MockTenant,
+    MockTenantBuilder, OnPages, PageSizes, RetryAfter,
 };
 use cxtract::model::{Timestamp, Window};
 
@@ -269,6 +270,58 @@ fn a_tenant_that_remembers_serves_the_queries_of_its_earlier_life() {
     assert_ne!(client.submitted(), query);
     let forgetful = open_tenant(MockReport::with_rows(500)).start().unwrap();
     assert_eq!(Client::connect(&forgetful).status(&query).status(), 404);
+}
+
+#[test]
+fn an_absolute_target_is_served_like_its_path_and_its_host_counts() {
+    let tenants = ["acme", "other"].map(|name| (name.to_owned(), open_tenant(MockReport::with_rows(10))));
+    let host = MockHost::builder().tenants(tenants).by_host_name().start().unwrap();
+    let mock = host.tenant("acme").unwrap();
+    let mut client = Client::to(mock.address());
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: other.localhost\r\n\r\n");
+    assert_eq!(client.send(&get("http://acme.localhost/api/v2/reporting/queries/q")).status(), 401);
+    assert_eq!(client.send(&get("http://acme.localhost/__mock/scorecard.json")).json()["tenant"], "acme");
+    assert_eq!(client.send(&get("http://acme.localhost?a=b")).status(), 404);
+    let ledger = mock.ledger();
+    assert_eq!(ledger.iter().map(|call| &*call.path).collect::<Vec<_>>(), ["/api/v2/reporting/queries/q", "/"]);
+}
+
+#[test]
+fn a_secret_that_was_sent_in_an_address_is_written_down_nowhere() {
+    let mock = open_tenant(MockReport::with_rows(10)).start().unwrap();
+    let mut client = Client::connect(&mock);
+    for target in [
+        "http://id:CANARY@mock.localhost/oauth2/token",
+        "http://id:CANARY@mock.localhost/elsewhere",
+        "/oauth2/token;client_secret=CANARY",
+        "/oauth2/token#client_secret=CANARY",
+        "/oauth2/token?client_secret=CANARY",
+        "/api/v2/reporting/queries/q;client_secret=CANARY",
+        "id:CANARY@mock.localhost:80",
+    ] {
+        assert!((400..500).contains(&client.get(target, "").status()), "{target}");
+    }
+    assert_eq!(mock.ledger().len(), 8);
+    for shown in ["ledger", "scorecard.json", "scorecard.html"] {
+        assert!(!client.get(&format!("/__mock/{shown}"), "").text().contains("CANARY"), "{shown}");
+    }
+}
+
+#[test]
+fn a_page_number_may_be_any() {
+    let most = u64::MAX;
+    let report = MockReport { link: LinkStyle::Proper, end: End::LinkWithoutNext, ..MockReport::with_rows(250) };
+    for page_sizes in [PageSizes::AsAsked, PageSizes::Varying, PageSizes::AtMost(7)] {
+        let same = FaultRule::new(Matcher::page(2), Fault::SamePageAs(most));
+        let mock = open_tenant(MockReport { page_sizes, ..report.clone() }).fault(same).start().unwrap();
+        let mut client = Client::connect(&mock);
+        let query = client.submitted();
+        for page in [most, most - 1, 2] {
+            let answer = client.page(&query, page);
+            assert_eq!((answer.status(), answer.whole, answer.body.len()), (200, true, 0), "{page}");
+        }
+        assert_eq!(client.page(&query, 1).status(), 200);
+    }
 }
 
 #[test]
