@@ -54,7 +54,7 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
             Some(StreamFault::Reset) => return Err(Hangup::Reset),
             _ => {}
         }
-        let bodiless = matches!(script.status, 204 | 304);
+        let bodiless = script.bodiless || matches!(script.status, 204 | 304);
         if script.gzip && !matches!(script.body, BodyPlan::Empty) {
             script.set("Content-Encoding", "gzip");
         } else {

@@ -67,8 +67,23 @@ impl MockRequest {
         stated.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case(media_type))
     }
 
+    pub(super) fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+
+    /// Whether its body is sent only once there is leave to.
+    pub(super) fn expects_leave(&self) -> bool {
+        self.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue"))
+    }
+
     pub(super) fn bearer(&self) -> Option<&str> {
-        self.header("authorization").and_then(|value| value.strip_prefix("Bearer "))
+        self.credentials("Bearer")
+    }
+
+    /// What follows that scheme in `Authorization`. Schemes have no letter case (RFC 9110, 11.1).
+    pub(super) fn credentials(&self, scheme: &str) -> Option<&str> {
+        let (named, credentials) = self.header("authorization")?.split_once(' ')?;
+        named.eq_ignore_ascii_case(scheme).then(|| credentials.trim_start_matches(' '))
     }
 }
 
@@ -225,6 +240,18 @@ mod tests {
         let request = MockRequest::post("/oauth2/token", "x", "client_secret=canary");
         let request = request.with_header("Authorization", "Basic canary");
         assert!(!format!("{request:?}").contains("canary"));
+    }
+
+    #[test]
+    fn credentials_are_found_whatever_the_letter_case_of_their_scheme() {
+        let bearer = |value: &str| {
+            let request = MockRequest::default().with_header("Authorization", value);
+            request.bearer().map(str::to_owned)
+        };
+        for value in ["Bearer aB-1", "bearer aB-1", "BEARER  aB-1"] {
+            assert_eq!(bearer(value).as_deref(), Some("aB-1"), "{value}");
+        }
+        assert_eq!(["Basic aB-1", "aB-1", "Bearers aB-1"].map(bearer), [None, None, None]);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use super::wire::Wire;
 
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 96;
+const READ_BYTES: usize = 8 * 1024;
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// A tenant that several connections share.
@@ -97,18 +98,23 @@ where
             Ok(None) => return Hangup::Closed,
             Err(error) => {
                 if error.kind() == io::ErrorKind::InvalidData {
-                    let refusal = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-                    wire.write_all(refusal.as_bytes()).await.ok();
+                    play(wire, Script::refusal(400, &error.to_string()), true).await;
                 }
                 return Hangup::Closed;
             }
         };
         let last = arrived.last;
+        let bodiless = arrived.request.is_head();
         let hangup = match &arrived.whom {
+            Whom::Desk if bodiless => {
+                let mut script = Script::refusal(405, "");
+                script.set("Allow", "GET, POST");
+                play(wire, Script { bodiless, ..script }, last).await.hangup
+            }
             Whom::Desk => desk::answer(wire, door, &arrived.request, last).await.err().map(|_| Hangup::Closed),
             Whom::Nobody(why) => {
                 let script = Script::refusal(421, why);
-                play(wire, script, last).await.hangup
+                play(wire, Script { bodiless, ..script }, last).await.hangup
             }
             Whom::Tenant(resident) => {
                 let late = lag.map_or(Duration::ZERO, |lag| lag.at(arrived.read));
@@ -137,7 +143,8 @@ where
     let script = {
         let mut tenant = tenant.lock();
         tenant.reads_late(late);
-        let script = tenant.answer(&arrived.request, resident.clock.at(arrived.read));
+        let mut script = tenant.answer(&arrived.request, resident.clock.at(arrived.read));
+        script.bodiless = arrived.request.is_head();
         tenant.sending(script.entry);
         if arrived.left_unread {
             tenant.had_a_hand_in(script.entry);
@@ -192,6 +199,7 @@ struct Inbox {
 impl Inbox {
     /// Reads some more; 0 at the end of the stream.
     async fn fill<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> io::Result<usize> {
+        self.bytes.reserve(READ_BYTES);
         let n = stream.read_buf(&mut self.bytes).await?;
         self.read = Instant::now();
         Ok(n)
@@ -209,14 +217,14 @@ async fn read_request<'a, S>(
     door: &'a Door,
 ) -> io::Result<Option<Arrived<'a>>>
 where
-    S: AsyncRead + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut request, last, head_len) = loop {
         if let Some(parsed) = parse_head(&inbox.bytes)? {
             break parsed;
         }
         if inbox.bytes.len() > MAX_HEAD_BYTES {
-            return Err(invalid("the head is too long"));
+            return Err(invalid("the head is longer than 64 KiB"));
         }
         if inbox.fill(stream).await? == 0 {
             return if inbox.bytes.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
@@ -239,14 +247,18 @@ where
         stream.reads_again().await;
     }
     if request.header("transfer-encoding").is_some() {
-        return Err(invalid("a request body needs a length"));
+        return Err(invalid("a request's body must come with Content-Length; chunks are not understood"));
     }
     let length = match request.header("content-length") {
         None => 0,
-        Some(value) => value.trim().parse::<usize>().map_err(|_| invalid("unreadable length"))?,
+        Some(value) => value.trim().parse::<usize>().map_err(|_| invalid("Content-Length is not a number"))?,
     };
     if length > MAX_BODY_BYTES {
-        return Err(invalid("the body is too long"));
+        return Err(invalid("the body is longer than 4 MiB"));
+    }
+    if inbox.bytes.len() < length && request.expects_leave() {
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        stream.flush().await?;
     }
     while inbox.bytes.len() < length {
         if inbox.fill(stream).await? == 0 {
@@ -260,7 +272,7 @@ where
 fn parse_head(bytes: &[u8]) -> io::Result<Option<(MockRequest, bool, usize)>> {
     let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Request::new(&mut lines);
-    let head_len = match head.parse(bytes).map_err(|_| invalid("not HTTP"))? {
+    let head_len = match head.parse(bytes).map_err(|_| invalid("this is not a request of HTTP/1.1"))? {
         httparse::Status::Partial => return Ok(None),
         httparse::Status::Complete(length) => length,
     };
@@ -268,6 +280,10 @@ fn parse_head(bytes: &[u8]) -> io::Result<Option<(MockRequest, bool, usize)>> {
     let (host, target) = origin_form(head.path.unwrap_or_default());
     let mut headers: Vec<(String, String)> =
         head.headers.iter().map(|line| (line.name.to_ascii_lowercase(), text(line.value))).collect();
+    if head.version == Some(0) {
+        // Nobody expected anything in those days (RFC 9110, 10.1.1).
+        headers.retain(|(name, _)| name != "expect");
+    }
     if let Some(host) = host {
         // It counts, whatever the header says.
         headers.retain(|(name, _)| name != "host");

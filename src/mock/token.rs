@@ -213,7 +213,7 @@ impl Refusal {
 
 /// Basic credentials are form-encoded before they are joined (RFC 6749, 2.3.1).
 fn basic_credentials(request: &MockRequest) -> Option<(String, String)> {
-    let encoded = request.header("authorization")?.strip_prefix("Basic ")?;
+    let encoded = request.credentials("Basic")?;
     let joined = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (id, secret) = joined.split_once(':')?;
     Some((form_decoded(id), form_decoded(secret)))

@@ -164,6 +164,14 @@ impl Client {
         Answer::read(&bytes, ended)
     }
 
+    /// Sends that, and waits for so many bytes.
+    pub(crate) fn exchange(&mut self, bytes: &[u8], n: usize) -> Vec<u8> {
+        self.stream.write_all(bytes).unwrap();
+        let mut came = vec![0; n];
+        self.stream.read_exact(&mut came).unwrap();
+        came
+    }
+
     /// Whether the other side closes the idle stream soon.
     pub(crate) fn is_closed_soon(&mut self) -> bool {
         matches!(self.stream.read(&mut [0; 1]), Ok(0))

@@ -9,7 +9,7 @@ use cxtract::mock::{
 };
 use cxtract::model::{Timestamp, Window};
 
-use crate::client::{Client, page_path};
+use crate::client::{Client, Ended, SUBMISSION, page_path};
 
 fn open_tenant(report: MockReport) -> MockTenantBuilder {
     MockTenant::builder().requests_per_second(f64::INFINITY).report("detail", report)
@@ -321,6 +321,64 @@ fn a_page_number_may_be_any() {
             assert_eq!((answer.status(), answer.whole, answer.body.len()), (200, true, 0), "{page}");
         }
         assert_eq!(client.page(&query, 1).status(), 200);
+    }
+}
+
+#[test]
+fn schemes_of_credentials_have_no_letter_case() {
+    let mock = open_tenant(MockReport::with_rows(10)).client("id", "secret").start().unwrap();
+    let mut client = Client::without_token(&mock);
+    let form = "grant_type=client_credentials";
+    // `id:secret` in base 64.
+    let answer = client.send(&format!(
+        "POST /oauth2/token HTTP/1.1\r\nHost: x\r\nAuthorization: basic aWQ6c2VjcmV0\r\nContent-Type: \
+         application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        form.len()
+    ));
+    assert_eq!(answer.status(), 200);
+    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let status = "GET /api/v2/reporting/queries/q HTTP/1.1\r\nHost: x\r\nAuthorization: bearer";
+    assert_eq!(client.send(&format!("{status} {token}\r\n\r\n")).status(), 404);
+    assert_eq!(client.send(&format!("{status} {}\r\n\r\n", token.to_uppercase())).status(), 401);
+}
+
+#[test]
+fn a_body_without_a_length_is_refused_with_the_reason() {
+    let mock = open_tenant(MockReport::default()).start().unwrap();
+    let chunked = "POST /api/v2/reporting/queries HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let answer = Client::without_token(&mock).send(chunked);
+    assert_eq!(answer.status(), 400);
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("Content-Length"), "{}", answer.text());
+}
+
+#[test]
+fn a_client_that_asks_for_leave_to_send_its_body_gets_it() {
+    let mock = open_tenant(MockReport::default()).start().unwrap();
+    let mut client = Client::connect(&mock);
+    let head = format!(
+        "POST /api/v2/reporting/queries HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: \
+         application/json\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        client.token,
+        SUBMISSION.len()
+    );
+    let leave = b"HTTP/1.1 100 Continue\r\n\r\n";
+    assert_eq!(client.exchange(head.as_bytes(), leave.len()), leave);
+    assert_eq!(client.send(SUBMISSION).status(), 202);
+    // Whose body is there already needs none.
+    let answer = client.send(&format!("{head}{SUBMISSION}"));
+    assert_eq!((answer.status(), answer.n_raw), (202, answer.head.len() + answer.body.len()));
+}
+
+#[test]
+fn an_answer_to_head_has_no_body() {
+    let mock = open_tenant(MockReport::with_rows(10)).start().unwrap();
+    let mut client = Client::connect(&mock);
+    for target in ["/api/v2/reporting/queries/q", "/elsewhere", "/__mock/scorecard"] {
+        let head = format!("HEAD {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let answer = client.send(&head);
+        assert!(matches!(answer.status(), 404 | 405) && answer.body.is_empty(), "{target}: {answer:?}");
+        assert_eq!((answer.ended, answer.n_raw), (Ended::Closed, answer.head.len()));
+        client.reconnect();
     }
 }
 
