@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::desk;
 use super::house::{Door, House, Resident};
@@ -25,6 +25,9 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 96;
 const READ_BYTES: usize = 8 * 1024;
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long a connection that is to be reset may take to say that it is for the desk.
+const SAYS_WHERE_TO: Duration = Duration::from_millis(100);
 
 /// A tenant that several connections share.
 pub type SharedTenant = Arc<Mutex<Tenant>>;
@@ -88,10 +91,14 @@ async fn serve<S>(wire: &mut Wire<S>, door: &Door, lag: Option<&Lag>) -> Hangup
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    if door.only_resident().is_some_and(|resident| resident.tenant.lock().refuses_connections(resident.now())) {
-        return Hangup::Reset;
-    }
     let mut inbox = Inbox { bytes: Vec::new(), read: Instant::now() };
+    if door.only_resident().is_some_and(|resident| resident.tenant.lock().refuses_connections(resident.now())) {
+        // Whoever looks on is to see the outage, not to meet it.
+        let for_desk = timeout(SAYS_WHERE_TO, inbox.is_for_desk(wire)).await;
+        if !for_desk.is_ok_and(|answer| answer.unwrap_or(false)) {
+            return Hangup::Reset;
+        }
+    }
     loop {
         let arrived = match read_request(wire, &mut inbox, door).await {
             Ok(Some(arrived)) => arrived,
@@ -203,6 +210,18 @@ impl Inbox {
         let n = stream.read_buf(&mut self.bytes).await?;
         self.read = Instant::now();
         Ok(n)
+    }
+
+    /// Whether the next request is for the desk. It stays to be taken up.
+    async fn is_for_desk<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> io::Result<bool> {
+        loop {
+            if let Some((request, ..)) = parse_head(&self.bytes)? {
+                return Ok(desk::is_meant(&request.target));
+            }
+            if self.bytes.len() > MAX_HEAD_BYTES || self.fill(stream).await? == 0 {
+                return Ok(false);
+            }
+        }
     }
 }
 

@@ -249,7 +249,7 @@ impl Tenant {
         self.settings.outages.iter().copied().find(|o| (o.from..o.to).contains(&now))
     }
 
-    /// Whether a connection made now is to be reset at once.
+    /// Whether a connection made now is to be reset, unless it is for the desk.
     pub fn refuses_connections(&self, now: Duration) -> bool {
         self.outage(now).is_some_and(|outage| outage.kind == OutageKind::Reset)
     }

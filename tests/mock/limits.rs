@@ -8,7 +8,7 @@ use cxtract::mock::{
     Tenant,
 };
 
-use crate::client::Client;
+use crate::client::{Client, Ended};
 
 fn ask(tenant: &mut Tenant, ms: u64) -> cxtract::mock::Script {
     tenant.answer(&MockRequest::get("/elsewhere", "none"), Duration::from_millis(ms))
@@ -75,6 +75,22 @@ fn a_call_into_an_outage_is_seen_if_the_client_was_told_to_wait_before() {
         let seen: Vec<bool> = tenant.ledger().iter().map(|entry| entry.told_to_wait).collect();
         assert_eq!(seen, [false, true, false]);
     }
+}
+
+#[test]
+fn who_looks_on_sees_an_outage_that_resets_everybody_else() {
+    let outage = Outage { from: Duration::ZERO, to: Duration::from_secs(3600), kind: OutageKind::Reset };
+    let mock = MockTenant::builder().outage(outage).start().unwrap();
+    let mut looks_on = Client::to(mock.address());
+    for _ in 0..2 {
+        assert_eq!(looks_on.get("/__mock/scorecard.json", "").status(), 200);
+    }
+    assert_eq!(looks_on.get("/elsewhere", "").ended, Ended::Reset);
+    for request in ["GET /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n", "nonsense\r\n\r\n", ""] {
+        assert_eq!(Client::to(mock.address()).send(request).ended, Ended::Reset, "{request}");
+    }
+    // The one that stood in line behind a call of the desk; the others never came to be calls.
+    assert_eq!(mock.ledger().iter().map(|call| call.status).collect::<Vec<_>>(), [0]);
 }
 
 #[test]
