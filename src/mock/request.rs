@@ -90,9 +90,9 @@ impl MockRequest {
 /// The host that an absolute target names, without credentials, and its path with the query string (RFC 9112, 3.2.2).
 /// The target as it is where it is not of that form.
 pub(super) fn origin_form(target: &str) -> (Option<&str>, &str) {
-    let absolute = target.split_once("://").filter(|(scheme, _)| {
-        ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
-    });
+    let absolute = target
+        .split_once("://")
+        .filter(|(scheme, _)| ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)));
     let Some((_, rest)) = absolute else { return (None, target) };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);

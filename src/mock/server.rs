@@ -137,12 +137,7 @@ where
 }
 
 /// Answers a tenant's call, which was read so `late` at the most, and says how the connection is to end, if it is.
-async fn converse<S>(
-    wire: &mut Wire<S>,
-    resident: &Resident,
-    arrived: &Arrived<'_>,
-    late: Duration,
-) -> Option<Hangup>
+async fn converse<S>(wire: &mut Wire<S>, resident: &Resident, arrived: &Arrived<'_>, late: Duration) -> Option<Hangup>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -230,11 +225,7 @@ fn invalid(message: &'static str) -> io::Error {
 }
 
 /// Reads one request; `inbox` keeps what came after it. None if the client closed between requests.
-async fn read_request<'a, S>(
-    stream: &mut Wire<S>,
-    inbox: &mut Inbox,
-    door: &'a Door,
-) -> io::Result<Option<Arrived<'a>>>
+async fn read_request<'a, S>(stream: &mut Wire<S>, inbox: &mut Inbox, door: &'a Door) -> io::Result<Option<Arrived<'a>>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -15,7 +15,7 @@ use super::fault::{Fault, FaultBook, FaultRule, Target};
 use super::ledger::{CallKind, Ledger, LedgerEntry, Refused};
 use super::limit::{Admission, Limiter};
 use super::mangle::{instead, mangle};
-use super::query::{Fate, MockQuery};
+use super::query::{Fate, MockQuery, QueryBook};
 use super::request::{Call, MockRequest};
 use super::script::{BodyPlan, Script, StreamFault};
 use super::settings::{Outage, OutageKind, Permission, RetryAfter, Settings, TokenTrouble};
@@ -29,7 +29,7 @@ const WALL_START: Timestamp = Timestamp(1_706_745_600_000);
 /// A tenant.
 pub struct Tenant {
     pub(super) settings: Settings,
-    pub(super) queries: Vec<MockQuery>,
+    pub(super) queries: QueryBook,
     tokens: TokenOffice,
     limiter: Limiter,
     faults: FaultBook,
@@ -58,7 +58,7 @@ impl Tenant {
             tokens: TokenOffice::new(settings.token.clone(), settings.seed, settings.revocations.clone()),
             limiter: Limiter::new(settings.rates.clone(), settings.quotas.clone(), settings.block),
             faults,
-            queries: Vec::new(),
+            queries: QueryBook::default(),
             counts_since: Duration::ZERO,
             ledger: Ledger::keeping(settings.ledger_keeps),
             settings,
@@ -145,7 +145,7 @@ impl Tenant {
                 }
                 let (script, generation) = self.tokens.answer(request, now);
                 remarks.generation = generation;
-                self.ledger.set_token_lives(self.tokens.lives());
+                self.write_lives_down();
                 script
             }
             CallKind::Other => Script::refusal(404, "no such resource"),
@@ -323,7 +323,7 @@ impl Tenant {
             ledger: self.ledger.clone(),
             rates: self.limiter.rates().clone(),
             quotas: self.settings.quotas.clone(),
-            queries: self.queries.clone(),
+            queries: self.queries.to_vec(),
             query_life: self.settings.query_life,
         }
     }
@@ -363,15 +363,23 @@ impl Tenant {
 
     /// Gives its nth query (from 0) another fate, or none.
     pub fn change_fate(&mut self, nth: usize, fate: Option<Fate>) {
-        if let Some(query) = self.queries.get_mut(nth) {
-            query.fate = fate;
-        }
+        self.queries.change_fate(nth, fate);
     }
 
     /// Takes back every token issued before `now`.
     pub fn revoke_tokens(&mut self, now: Duration) {
         self.tokens.revoke(now);
-        self.ledger.set_token_lives(self.tokens.lives());
+        self.write_lives_down();
+    }
+
+    /// Tells the ledger of the tokens that are new, or of all of them where some were taken back.
+    fn write_lives_down(&mut self) {
+        if self.tokens.took_back() {
+            self.ledger.set_token_lives(self.tokens.lives(0));
+        } else {
+            let known = self.ledger.tokens_known();
+            self.ledger.add_token_lives(self.tokens.lives(known));
+        }
     }
 
     /// Refuses every further token with that error, as in `invalid_client`; none grants them again.
