@@ -208,6 +208,16 @@ impl Ledger {
         self.lives.extend(lives.skip(self.lives_forgotten));
     }
 
+    /// How many tokens it was told of.
+    pub(super) fn tokens_known(&self) -> usize {
+        self.lives_forgotten + self.lives.len()
+    }
+
+    /// Adds tokens behind those that it knows.
+    pub(super) fn add_token_lives(&mut self, lives: impl Iterator<Item = TokenLife>) {
+        self.lives.extend(lives);
+    }
+
     /// Which generation the first of [`Ledger::token_lives`] is.
     pub(super) fn first_generation(&self) -> u64 {
         self.lives_forgotten as u64 + 1

@@ -3,7 +3,7 @@
 //!
 //! What a second allows may change with time. Refused calls don't use anything up. A call is an offence if it comes more
 //! than the grace time after an answer that named a wait, and before that wait is over; the first offence starts the
-//! block. A wait counts as told once its answer is sent, which a face reports. Knows no HTTP.
+//! block. The grace is longer by as much as the tenant itself was late in reading. A wait counts as told once its answer is sent, which a face reports. Knows no HTTP.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -111,13 +111,15 @@ pub(super) struct Limiter {
     /// In the order of time. A call whose body came late is decided late, and stands where its head arrived.
     recent: VecDeque<Duration>,
     wait: Option<Wait>,
+    /// How long a call that is judged now may have waited to be read.
+    lag: Duration,
 }
 
 impl Limiter {
     pub(super) fn new(rates: Rates, quotas: Vec<Quota>, block: Duration) -> Self {
         let windows = rates.steps.iter().filter_map(|&(_, rate)| Quota::of_rate(rate)).map(|quota| quota.per);
         let memory = windows.chain(quotas.iter().map(|quota| quota.per)).max().unwrap_or_default();
-        Self { rates, quotas, block, memory, recent: VecDeque::new(), wait: None }
+        Self { rates, quotas, block, memory, recent: VecDeque::new(), wait: None, lag: Duration::ZERO }
     }
 
     /// Judges a call that arrives now.
@@ -149,7 +151,12 @@ impl Limiter {
     /// Whether a call that arrives now is made while told to wait.
     pub(super) fn is_offence(&self, now: Duration) -> bool {
         let told = self.wait.filter(|wait| now < wait.until).and_then(|wait| wait.told_at);
-        told.is_some_and(|told_at| now > told_at + GRACE)
+        told.is_some_and(|told_at| now > told_at + GRACE + self.lag)
+    }
+
+    /// What is judged from now on may have waited so long before it was read, by no fault of the client's.
+    pub(super) fn reads_late(&mut self, lag: Duration) {
+        self.lag = lag;
     }
 
     /// Every quota at this moment, with what is left of it.
@@ -258,6 +265,16 @@ mod tests {
         limiter.told_to_wait(ms(1000), ms(2000), 0);
         assert_eq!(limiter.admit(ms(1300)), Admission::Waiting { rest: ms(1700), offence: false });
         assert_eq!(limiter.admit(ms(3000)), Admission::Admitted);
+    }
+
+    #[test]
+    fn a_call_that_may_have_waited_to_be_read_is_held_to_a_wait_by_so_much_less() {
+        let mut limiter = limiter(10.0, ms(900_000));
+        limiter.told_to_wait(ms(1000), ms(5000), 0);
+        limiter.reads_late(ms(1500));
+        assert_eq!(limiter.admit(ms(2800)), Admission::Waiting { rest: ms(3200), offence: false });
+        limiter.reads_late(ms(40));
+        assert_eq!(limiter.admit(ms(2801)), Admission::Waiting { rest: ms(900_000), offence: true });
     }
 
     #[test]

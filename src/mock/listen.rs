@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
 use super::house::Door;
+use super::lag::Lag;
 use super::server::{Hangup, serve_door};
 
 /// How long a thread may go on with what it is at when it is told to stop.
@@ -46,10 +48,18 @@ pub(super) fn listen(doors: Vec<(TcpListener, Door, Option<TlsFront>)>, threads:
             Builder::new_multi_thread().worker_threads(n.max(1)).thread_name("mock-host").enable_all().build()?
         }
     };
+    let lag = {
+        let _within = runtime.enter();
+        Arc::new(Lag::start_now())
+    };
+    runtime.spawn({
+        let lag = lag.clone();
+        async move { lag.watch().await }
+    });
     for (listener, door, tls) in doors {
         listener.set_nonblocking(true)?;
         let _within = runtime.enter();
-        runtime.spawn(accept(tokio::net::TcpListener::from_std(listener)?, door, tls));
+        runtime.spawn(accept(tokio::net::TcpListener::from_std(listener)?, door, tls, lag.clone()));
     }
     let (stop, stopped) = oneshot::channel();
     let thread = std::thread::Builder::new().name("mock-tenant".into()).spawn(move || serve(runtime, stopped))?;
@@ -72,7 +82,7 @@ impl Drop for Listening {
     }
 }
 
-async fn accept(listener: tokio::net::TcpListener, door: Door, tls: Option<TlsFront>) {
+async fn accept(listener: tokio::net::TcpListener, door: Door, tls: Option<TlsFront>, lag: Arc<Lag>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of file descriptors, most likely: others may give some back.
@@ -80,20 +90,20 @@ async fn accept(listener: tokio::net::TcpListener, door: Door, tls: Option<TlsFr
             continue;
         };
         stream.set_nodelay(true).ok();
-        tokio::spawn(serve_stream(stream, door.clone(), tls.clone()));
+        tokio::spawn(serve_stream(stream, door.clone(), tls.clone(), lag.clone()));
     }
 }
 
-async fn serve_stream(mut stream: TcpStream, door: Door, tls: Option<TlsFront>) {
+async fn serve_stream(mut stream: TcpStream, door: Door, tls: Option<TlsFront>, lag: Arc<Lag>) {
     let Some((acceptor, goodbye)) = tls else {
-        if serve_door(&mut stream, &door, true).await == Hangup::Reset {
+        if serve_door(&mut stream, &door, Some(&lag), true).await == Hangup::Reset {
             stream.set_zero_linger().ok();
         }
         return;
     };
     // Who does not trust the certificate goes away, and has asked nothing.
     let Ok(mut stream) = acceptor.accept(stream).await else { return };
-    if serve_door(&mut stream, &door, goodbye).await == Hangup::Reset {
+    if serve_door(&mut stream, &door, Some(&lag), goodbye).await == Hangup::Reset {
         stream.get_ref().0.set_zero_linger().ok();
     }
 }

@@ -68,6 +68,7 @@ mod file;
 mod flaws;
 mod host;
 mod house;
+mod lag;
 mod ledger;
 mod limit;
 mod listen;

@@ -1,11 +1,13 @@
 //! Plays a script over a stream: head, framing, body, and what goes wrong with them.
 //!
-//! The body is made, coded and framed piece by piece in constant memory and leaves in large writes. Knows nothing of
-//! why a script is as it is.
+//! The body is made, coded and framed piece by piece in constant memory and leaves in large writes. After each piece
+//! others have their turn: a big page must not keep the calls of others unread. Knows nothing of why a script is as it
+//! is.
 
 use std::fmt::Write as _;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::data::PIECE_BYTES;
@@ -52,7 +54,7 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
             Some(StreamFault::Reset) => return Err(Hangup::Reset),
             _ => {}
         }
-        let bodiless = matches!(script.status, 204 | 304);
+        let bodiless = script.bodiless || matches!(script.status, 204 | 304);
         if script.gzip && !matches!(script.body, BodyPlan::Empty) {
             script.set("Content-Encoding", "gzip");
         } else {
@@ -64,14 +66,16 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
         if script.gzip && needs_length {
             // Only the whole of a compressed body tells its length.
             let (mut pieces, mut whole) = (Pieces::gzip(body), Vec::new());
-            while pieces.next(&mut whole) {}
+            while pieces.next(&mut whole) {
+                yield_now().await;
+            }
             if pieces.broke() {
                 return Err(Hangup::Closed);
             }
             body = BodyPlan::Bytes(whole.into());
             script.gzip = false;
         }
-        let length = if needs_length { body.n_bytes() } else { 0 };
+        let length = if needs_length { n_bytes(&body).await } else { 0 };
         self.chunked = matches!(script.framing, Framing::Chunked | Framing::Both);
         self.head(&script, length, bodiless, last).await?;
         if !bodiless {
@@ -131,6 +135,8 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
         while pieces.next(&mut piece) {
             self.piece(&mut piece).await?;
             piece.clear();
+            // A client that reads fast enough would never make it wait.
+            yield_now().await;
         }
         if pieces.broke() {
             self.flush().await?;
@@ -157,7 +163,7 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
                     self.chunk(drop);
                     self.flush().await?;
                     // Without a pause it is about where the pieces end; a sleep takes a millisecond at least.
-                    if pause.is_zero() { tokio::task::yield_now().await } else { sleep(pause).await }
+                    if pause.is_zero() { yield_now().await } else { sleep(pause).await }
                 }
                 return Ok(());
             }
@@ -226,6 +232,18 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
     }
 }
 
+/// How many bytes a body has.
+async fn n_bytes(body: &BodyPlan) -> u64 {
+    let BodyPlan::Generated(page) = body else { return body.n_bytes() };
+    let (mut page, mut piece, mut n) = (page.clone(), Vec::new(), 0);
+    while page.next_piece(&mut piece) {
+        n += piece.len() as u64;
+        piece.clear();
+        yield_now().await;
+    }
+    n
+}
+
 pub(super) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
@@ -249,5 +267,48 @@ pub(super) fn reason(status: u16) -> &'static str {
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         _ => "Other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use futures::poll;
+
+    use crate::model::{Timestamp, Window};
+
+    use super::super::report::MockReport;
+    use super::*;
+
+    /// How many bytes a page of so many rows has, and how often others had a turn while it was played to somebody who
+    /// reads at once.
+    async fn turns(rows: u64, gzip: bool, framing: Framing) -> (usize, usize) {
+        let report = MockReport::with_rows(rows);
+        let window = Window { from: Timestamp(0), to: Timestamp(1) };
+        let page = report.page(report.source(1, "detail", window), 1, rows);
+        let mut script = Script::new(200, "text/csv", "");
+        (script.body, script.gzip, script.framing) = (BodyPlan::Generated(page), gzip, framing);
+        let mut stream: Vec<u8> = Vec::new();
+        let mut turns = 0;
+        {
+            let mut playing = std::pin::pin!(play(&mut stream, script, false));
+            while let Poll::Pending = poll!(&mut playing) {
+                turns += 1;
+                yield_now().await;
+            }
+        }
+        (stream.len(), turns)
+    }
+
+    #[tokio::test]
+    async fn others_have_a_turn_after_each_piece_however_fast_a_page_is_read() {
+        let (whole, plain) = turns(5000, false, Framing::Chunked).await;
+        let pieces = whole / PIECE_BYTES;
+        assert!(pieces >= 5 && plain >= pieces, "{plain} turns of {pieces} pieces");
+        // What has to be measured first is made twice.
+        let (_, measured) = turns(5000, false, Framing::ContentLength).await;
+        assert!(measured >= 2 * pieces, "{measured} turns of {pieces} pieces");
+        assert!(turns(5000, true, Framing::ContentLength).await.1 > 1);
     }
 }

@@ -3,6 +3,8 @@
 //! Validation is as exact as the contract, so that a client's slip shows as a refusal here and not as odd data later.
 //! A query's id holds what was asked for, so that a tenant told to remember can serve it after its own restart.
 
+use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -181,6 +183,63 @@ fn filter(filter: &Value) -> Result<(), (u16, String)> {
     if named("field") && named("operator") && filter.contains_key("value") { Ok(()) } else { Err(malformed()) }
 }
 
+/// A tenant's queries in order. However many there were, one is found at once, and counting the open ones takes as long
+/// as there are open ones.
+#[derive(Debug, Default)]
+pub(super) struct QueryBook {
+    all: Vec<MockQuery>,
+    by_id: HashMap<String, usize>,
+    /// The others are not open and won't be again, unless they are given another fate.
+    may_be_open: Vec<usize>,
+}
+
+impl Deref for QueryBook {
+    type Target = [MockQuery];
+
+    fn deref(&self) -> &[MockQuery] {
+        &self.all
+    }
+}
+
+impl DerefMut for QueryBook {
+    fn deref_mut(&mut self) -> &mut [MockQuery] {
+        &mut self.all
+    }
+}
+
+impl QueryBook {
+    /// Adds one, whose number it tells.
+    pub(super) fn add(&mut self, query: MockQuery) -> usize {
+        let nth = self.all.len();
+        self.by_id.entry(query.id.clone()).or_insert(nth);
+        self.may_be_open.push(nth);
+        self.all.push(query);
+        nth
+    }
+
+    /// The number of the query with that id.
+    pub(super) fn find(&self, id: &str) -> Option<usize> {
+        self.by_id.get(id).copied()
+    }
+
+    /// How many are open.
+    pub(super) fn n_open(&mut self, now: Duration, life: Duration) -> usize {
+        let all = &self.all;
+        self.may_be_open.retain(|&nth| all[nth].is_open(now, life));
+        self.may_be_open.len()
+    }
+
+    /// Gives one another fate, or none.
+    pub(super) fn change_fate(&mut self, nth: usize, fate: Option<Fate>) {
+        if let Some(query) = self.all.get_mut(nth) {
+            query.fate = fate;
+            if !self.may_be_open.contains(&nth) {
+                self.may_be_open.push(nth);
+            }
+        }
+    }
+}
+
 impl MockQuery {
     /// Whether it counts against the number of open queries.
     pub(super) fn is_open(&self, now: Duration, life: Duration) -> bool {
@@ -353,6 +412,24 @@ mod tests {
         assert!(Submission::read(body.as_bytes(), true).unwrap().json);
         assert!(!Submission::read(GOOD.as_bytes(), true).unwrap().json);
         assert!(Submission::read(GOOD.replace("csv", "json").as_bytes(), true).is_err());
+    }
+
+    #[test]
+    fn open_queries_are_counted_among_those_that_may_be_open_and_a_fate_opens_one_again() {
+        let (life, at) = (Duration::from_secs(100), Duration::from_secs);
+        let mut book = QueryBook::default();
+        for nth in 0..1000 {
+            assert_eq!(book.add(MockQuery { id: format!("q{nth}"), nth, ..query(None) }), nth);
+            assert_eq!(book.n_open(at(20), life), 1);
+            book[nth].read_to_end = true;
+        }
+        assert_eq!((book.find("q777"), book.find("q1000"), book.len()), (Some(777), None, 1000));
+        assert_eq!((book.n_open(at(20), life), book.may_be_open.len()), (0, 0));
+        book.add(MockQuery { id: "fails".into(), ..query(Some(Fate::Fails("x".into()))) });
+        assert_eq!([at(17), at(18)].map(|now| book.n_open(now, life)), [1, 0]);
+        book.change_fate(1000, None);
+        book.change_fate(1000, None);
+        assert_eq!([at(18), at(109), at(110)].map(|now| book.n_open(now, life)), [1, 1, 0]);
     }
 
     #[test]

@@ -222,7 +222,7 @@ impl MockReport {
     /// The rows on a page, counted from 1; empty past the end.
     pub(super) fn rows_on(&self, page: u64, page_size: u64) -> Range<u64> {
         let n_rows = self.n_rows();
-        self.first_row(page, page_size).min(n_rows)..self.first_row(page + 1, page_size).min(n_rows)
+        self.first_row(page, page_size).min(n_rows)..self.first_row(page.saturating_add(1), page_size).min(n_rows)
     }
 
     // Boundaries are drawn around a fixed pitch, so that any page is found without adding up those before it.
@@ -241,7 +241,7 @@ impl MockReport {
 
     /// Whether no page follows this one.
     pub(super) fn is_last(&self, page: u64, page_size: u64) -> bool {
-        self.rows_on(page + 1, page_size).is_empty()
+        self.rows_on(page.saturating_add(1), page_size).is_empty()
     }
 
     /// A page's bytes; past the end, what the report's kind of end shows there.
@@ -303,6 +303,7 @@ mod tests {
                     page += 1;
                 }
                 assert_eq!(next, 1234);
+                assert!(report.rows_on(u64::MAX, page_size).is_empty() && report.is_last(u64::MAX, page_size));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A request as the tenant sees it, and which step of the protocol it is.
 //!
-//! The reading here is strict where the protocol is: what it doesn't name is [`CallKind::Other`].
+//! The reading here is strict where the protocol is: what it doesn't name is [`CallKind::Other`]. Of such a path only
+//! what is surely harmless goes on: a client that has its addresses wrong may have put a secret there.
 
 use std::fmt;
 
@@ -66,9 +67,50 @@ impl MockRequest {
         stated.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case(media_type))
     }
 
-    pub(super) fn bearer(&self) -> Option<&str> {
-        self.header("authorization").and_then(|value| value.strip_prefix("Bearer "))
+    pub(super) fn is_head(&self) -> bool {
+        self.method == "HEAD"
     }
+
+    /// Whether its body is sent only once there is leave to.
+    pub(super) fn expects_leave(&self) -> bool {
+        self.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue"))
+    }
+
+    pub(super) fn bearer(&self) -> Option<&str> {
+        self.credentials("Bearer")
+    }
+
+    /// What follows that scheme in `Authorization`. Schemes have no letter case (RFC 9110, 11.1).
+    pub(super) fn credentials(&self, scheme: &str) -> Option<&str> {
+        let (named, credentials) = self.header("authorization")?.split_once(' ')?;
+        named.eq_ignore_ascii_case(scheme).then(|| credentials.trim_start_matches(' '))
+    }
+}
+
+/// The host that an absolute target names, without credentials, and its path with the query string (RFC 9112, 3.2.2).
+/// The target as it is where it is not of that form.
+pub(super) fn origin_form(target: &str) -> (Option<&str>, &str) {
+    let absolute = target
+        .split_once("://")
+        .filter(|(scheme, _)| ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)));
+    let Some((_, rest)) = absolute else { return (None, target) };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    (Some(host), if path.is_empty() { "/" } else { path })
+}
+
+/// Whether nothing in the text has a meaning beyond itself (RFC 3986, 2.3).
+fn is_unreserved(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || "-._~".contains(c))
+}
+
+/// As much of an unknown path as can be written down.
+fn harmless(path: &str) -> &str {
+    if !path.starts_with('/') {
+        return "";
+    }
+    let end = path.find(|c: char| c != '/' && !is_unreserved(c.encode_utf8(&mut [0; 4])));
+    &path[..end.unwrap_or(path.len())]
 }
 
 /// What a request is about, read from its first line alone.
@@ -84,7 +126,8 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn read(request: &MockRequest, token_path: &str) -> Self {
-        let (path, parameters) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        let (_, target) = origin_form(&request.target);
+        let (path, parameters) = target.split_once('?').unwrap_or((target, ""));
         let mut call = Self {
             kind: CallKind::Other,
             path: path.to_owned(),
@@ -106,15 +149,19 @@ impl Call {
             call.kind = if method == "POST" { CallKind::Token } else { CallKind::Other };
         } else if let Some(rest) = path.strip_prefix(QUERIES) {
             let parts: Vec<&str> = rest.split('/').collect();
+            let is_id = |id: &str| !id.is_empty() && is_unreserved(id);
             (call.kind, call.query) = match (method, parts.as_slice()) {
                 ("POST", [""]) => (CallKind::Submit, None),
-                ("GET", ["", id]) if !id.is_empty() => (CallKind::Status, Some((*id).to_owned())),
-                ("GET", ["", id, "results"]) if !id.is_empty() => (CallKind::Page, Some((*id).to_owned())),
+                ("GET", ["", id]) if is_id(id) => (CallKind::Status, Some((*id).to_owned())),
+                ("GET", ["", id, "results"]) if is_id(id) => (CallKind::Page, Some((*id).to_owned())),
                 _ => (CallKind::Other, None),
             };
         }
         if call.kind != CallKind::Page {
             call.page = None;
+        }
+        if call.kind == CallKind::Other {
+            call.path = harmless(path).to_owned();
         }
         call
     }
@@ -142,10 +189,69 @@ mod tests {
     }
 
     #[test]
+    fn an_absolute_target_is_read_like_its_path() {
+        for (target, host, rest) in [
+            ("http://a.test:80/b?c=d", Some("a.test:80"), "/b?c=d"),
+            ("HTTPS://id:pass@a.test/b", Some("a.test"), "/b"),
+            ("http://a.test", Some("a.test"), "/"),
+            ("http://id@[::1]:8?b", Some("[::1]:8"), "?b"),
+            ("/b?to=http://a.test/", None, "/b?to=http://a.test/"),
+            ("ftp://a.test/b", None, "ftp://a.test/b"),
+            ("*", None, "*"),
+        ] {
+            assert_eq!(origin_form(target), (host, rest), "{target}");
+        }
+        assert_eq!(kind("POST", "http://a.test/oauth2/token"), CallKind::Token);
+        assert_eq!(kind("GET", "http://a.test/api/v2/reporting/queries/q1"), CallKind::Status);
+    }
+
+    #[test]
+    fn no_secret_that_was_put_into_a_target_goes_on() {
+        for target in [
+            "http://id:CANARY@a.test/elsewhere",
+            "http://id:CANARY@a.test",
+            "ftp://id:CANARY@a.test/elsewhere",
+            "id:CANARY@a.test:443",
+            "CANARY",
+            "/oauth2/token;client_secret=CANARY",
+            "/oauth2/token#client_secret=CANARY",
+            "/oauth2/token&client_secret=CANARY",
+            "/oauth2/token%3Fclient_secret=CANARY",
+            "/oauth2/token?client_secret=CANARY",
+            "/id:CANARY@a.test/oauth2/token",
+            "/api/v2/reporting/queries;key=CANARY",
+            "/api/v2/reporting/queries/q1;key=CANARY",
+            "/api/v2/reporting/queries/q1#key=CANARY",
+            "/api/v2/reporting/queries/q1/results;key=CANARY",
+            "/api/v2/reporting/queries/q1=CANARY/results",
+        ] {
+            for method in ["GET", "POST", "CONNECT"] {
+                let request = MockRequest { method: method.into(), target: target.into(), ..MockRequest::default() };
+                let call = Call::read(&request, "/oauth2/token");
+                assert!(!format!("{call:?}").contains("CANARY"), "{target}: {call:?}");
+            }
+        }
+        let unknown = MockRequest::get("/elsewhere/there-1.x;a=b/c", "t");
+        assert_eq!(Call::read(&unknown, "/oauth2/token").path, "/elsewhere/there-1.x");
+    }
+
+    #[test]
     fn debug_output_shows_no_credentials() {
         let request = MockRequest::post("/oauth2/token", "x", "client_secret=canary");
         let request = request.with_header("Authorization", "Basic canary");
         assert!(!format!("{request:?}").contains("canary"));
+    }
+
+    #[test]
+    fn credentials_are_found_whatever_the_letter_case_of_their_scheme() {
+        let bearer = |value: &str| {
+            let request = MockRequest::default().with_header("Authorization", value);
+            request.bearer().map(str::to_owned)
+        };
+        for value in ["Bearer aB-1", "bearer aB-1", "BEARER  aB-1"] {
+            assert_eq!(bearer(value).as_deref(), Some("aB-1"), "{value}");
+        }
+        assert_eq!(["Basic aB-1", "aB-1", "Bearers aB-1"].map(bearer), [None, None, None]);
     }
 
     #[test]

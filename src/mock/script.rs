@@ -36,6 +36,8 @@ pub struct Script {
     pub gzip: bool,
     /// Closes the connection after the answer without having announced it.
     pub close_after: bool,
+    /// Leaves the body out, as in answers to `HEAD`.
+    pub bodiless: bool,
     /// What happens to the stream.
     pub fault: Option<StreamFault>,
     /// What happens to the wire below.
@@ -108,6 +110,7 @@ impl Script {
             framing: Framing::ContentLength,
             gzip: false,
             close_after: false,
+            bodiless: false,
             fault: None,
             wire: None,
         };

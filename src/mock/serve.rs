@@ -30,7 +30,8 @@ impl Tenant {
             return Script::refusal(403, &message);
         }
         let life = self.settings.query_life;
-        if self.queries.iter().filter(|query| query.is_open(now, life)).count() >= self.settings.max_open_queries {
+        let most = self.settings.max_open_queries;
+        if most != usize::MAX && self.queries.n_open(now, life) >= most {
             remarks.refused = Some(Refused::OpenQueries);
             return self.throttled(429, Duration::from_secs(1), now, "too many open queries");
         }
@@ -46,7 +47,7 @@ impl Tenant {
         let nth = self.queries.len();
         let fates = [self.settings.fates.get(&nth), self.settings.fates_of.get(&submission.template)];
         let fate = fates.into_iter().flatten().next().or(self.settings.every_fate.as_ref()).cloned();
-        self.queries.push(MockQuery {
+        self.queries.add(MockQuery {
             id,
             nth,
             template: submission.template,
@@ -61,13 +62,12 @@ impl Tenant {
             read_to_end: false,
             expired: false,
             fate,
-        });
-        nth
+        })
     }
 
     /// Which of the queries an id names. A tenant that remembers knows the ids of its earlier lives.
     pub(super) fn find_query(&mut self, id: &str, now: Duration) -> Option<usize> {
-        let known = self.queries.iter().position(|query| query.id == id);
+        let known = self.queries.find(id);
         if known.is_some() || !self.settings.remembers_queries {
             return known;
         }
@@ -142,14 +142,17 @@ impl Tenant {
         if let Some(count) = report.total_count.of(report.n_rows()) {
             script.set("X-Total-Count", &count.to_string());
         }
+        let mut shows_end = past_end;
         if script.status == 200
             && let Some(link) = link(&report, call, page, last || past_end)
         {
+            // Who goes by links has no reason to ask again, however else the end would show.
+            shows_end |= !link.contains("rel=\"next\"");
             script.set("Link", &link);
         }
         let query = &mut self.queries[nth];
         query.pages_served += u64::from(!past_end);
-        query.read_to_end |= past_end || last && report.end == End::LinkWithoutNext;
+        query.read_to_end |= shows_end;
         script
     }
 }
@@ -173,7 +176,7 @@ fn link(report: &MockReport, call: &Call, page: u64, last: bool) -> Option<Strin
     let to = |page: u64, rel: &str| format!("<{}?format=csv&page={page}&pageSize={size}>; rel=\"{rel}\"", call.path);
     let around = |last: bool| {
         let first = to(page.saturating_sub(1).max(1), if page > 1 { "prev" } else { "first" });
-        if last { first } else { format!("{first}, {}", to(page + 1, "next")) }
+        if last { first } else { format!("{first}, {}", to(page.saturating_add(1), "next")) }
     };
     match report.link {
         LinkStyle::EndsEarly(at) => Some(around(last || page == at)),

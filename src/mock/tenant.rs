@@ -15,7 +15,7 @@ use super::fault::{Fault, FaultBook, FaultRule, Target};
 use super::ledger::{CallKind, Ledger, LedgerEntry, Refused};
 use super::limit::{Admission, Limiter};
 use super::mangle::{instead, mangle};
-use super::query::{Fate, MockQuery};
+use super::query::{Fate, MockQuery, QueryBook};
 use super::request::{Call, MockRequest};
 use super::script::{BodyPlan, Script, StreamFault};
 use super::settings::{Outage, OutageKind, Permission, RetryAfter, Settings, TokenTrouble};
@@ -29,7 +29,7 @@ const WALL_START: Timestamp = Timestamp(1_706_745_600_000);
 /// A tenant.
 pub struct Tenant {
     pub(super) settings: Settings,
-    pub(super) queries: Vec<MockQuery>,
+    pub(super) queries: QueryBook,
     tokens: TokenOffice,
     limiter: Limiter,
     faults: FaultBook,
@@ -58,7 +58,7 @@ impl Tenant {
             tokens: TokenOffice::new(settings.token.clone(), settings.seed, settings.revocations.clone()),
             limiter: Limiter::new(settings.rates.clone(), settings.quotas.clone(), settings.block),
             faults,
-            queries: Vec::new(),
+            queries: QueryBook::default(),
             counts_since: Duration::ZERO,
             ledger: Ledger::keeping(settings.ledger_keeps),
             settings,
@@ -145,7 +145,7 @@ impl Tenant {
                 }
                 let (script, generation) = self.tokens.answer(request, now);
                 remarks.generation = generation;
-                self.ledger.set_token_lives(self.tokens.lives());
+                self.write_lives_down();
                 script
             }
             CallKind::Other => Script::refusal(404, "no such resource"),
@@ -249,7 +249,7 @@ impl Tenant {
         self.settings.outages.iter().copied().find(|o| (o.from..o.to).contains(&now))
     }
 
-    /// Whether a connection made now is to be reset at once.
+    /// Whether a connection made now is to be reset, unless it is for the desk.
     pub fn refuses_connections(&self, now: Duration) -> bool {
         self.outage(now).is_some_and(|outage| outage.kind == OutageKind::Reset)
     }
@@ -265,6 +265,11 @@ impl Tenant {
         let call = Call::read(request, &self.settings.token_path);
         let query = call.query.as_deref().and_then(|id| self.find_query(id, now));
         self.faults.stops_reading(target(&call, query, &self.queries, now))
+    }
+
+    /// What is answered from now on may have waited so long before it was read, by no fault of the client's.
+    pub(super) fn reads_late(&mut self, lag: Duration) {
+        self.limiter.reads_late(lag);
     }
 
     /// A fault had a hand in that answer before it was decided.
@@ -318,7 +323,7 @@ impl Tenant {
             ledger: self.ledger.clone(),
             rates: self.limiter.rates().clone(),
             quotas: self.settings.quotas.clone(),
-            queries: self.queries.clone(),
+            queries: self.queries.to_vec(),
             query_life: self.settings.query_life,
         }
     }
@@ -358,15 +363,23 @@ impl Tenant {
 
     /// Gives its nth query (from 0) another fate, or none.
     pub fn change_fate(&mut self, nth: usize, fate: Option<Fate>) {
-        if let Some(query) = self.queries.get_mut(nth) {
-            query.fate = fate;
-        }
+        self.queries.change_fate(nth, fate);
     }
 
     /// Takes back every token issued before `now`.
     pub fn revoke_tokens(&mut self, now: Duration) {
         self.tokens.revoke(now);
-        self.ledger.set_token_lives(self.tokens.lives());
+        self.write_lives_down();
+    }
+
+    /// Tells the ledger of the tokens that are new, or of all of them where some were taken back.
+    fn write_lives_down(&mut self) {
+        if self.tokens.took_back() {
+            self.ledger.set_token_lives(self.tokens.lives(0));
+        } else {
+            let known = self.ledger.tokens_known();
+            self.ledger.add_token_lives(self.tokens.lives(known));
+        }
     }
 
     /// Refuses every further token with that error, as in `invalid_client`; none grants them again.

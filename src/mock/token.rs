@@ -6,6 +6,7 @@
 //! Tokens are counted from 1; a token's number is its generation in the ledger. Secrets are compared and never shown:
 //! no answer and no `Debug` repeats one.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -51,7 +52,6 @@ impl fmt::Debug for TokenSettings {
 
 #[derive(Clone)]
 struct Issued {
-    text: String,
     at: Duration,
     until: Duration,
     family: usize,
@@ -59,7 +59,6 @@ struct Issued {
 
 #[derive(Clone)]
 struct RefreshToken {
-    text: String,
     family: usize,
     good: bool,
 }
@@ -71,24 +70,44 @@ pub(super) struct TokenOffice {
     seed: u64,
     issued: Vec<Issued>,
     refresh_tokens: Vec<RefreshToken>,
+    /// Which of those issued has that text; the newest one, where they all have the same.
+    by_text: HashMap<String, usize>,
+    refresh_by_text: HashMap<String, usize>,
     n_families: usize,
     revocations: Vec<Duration>,
+    took_back: bool,
 }
 
 impl TokenOffice {
     pub(super) fn new(settings: TokenSettings, seed: u64, revocations: Vec<Duration>) -> Self {
-        Self { settings, seed, issued: Vec::new(), refresh_tokens: Vec::new(), n_families: 0, revocations }
+        Self {
+            settings,
+            seed,
+            issued: Vec::new(),
+            refresh_tokens: Vec::new(),
+            by_text: HashMap::new(),
+            refresh_by_text: HashMap::new(),
+            n_families: 0,
+            revocations,
+            took_back: false,
+        }
     }
 
     /// Takes back every token issued before `now`.
     pub(super) fn revoke(&mut self, now: Duration) {
         self.revocations.push(now);
+        self.took_back = true;
         self.issued.iter_mut().filter(|token| token.at < now).for_each(|token| token.until = token.until.min(now));
     }
 
-    /// The lives of the tokens, in the order of issue.
-    pub(super) fn lives(&self) -> impl Iterator<Item = TokenLife> {
-        self.issued.iter().map(|token| TokenLife { from: token.at, until: token.until })
+    /// Whether lives were cut short since somebody last asked.
+    pub(super) fn took_back(&mut self) -> bool {
+        std::mem::take(&mut self.took_back)
+    }
+
+    /// The lives of the tokens behind the first so many, in the order of issue.
+    pub(super) fn lives(&self, known: usize) -> impl Iterator<Item = TokenLife> {
+        self.issued.iter().skip(known).map(|token| TokenLife { from: token.at, until: token.until })
     }
 
     pub(super) fn settings_mut(&mut self) -> &mut TokenSettings {
@@ -98,7 +117,7 @@ impl TokenOffice {
     /// The number of the token that a request carries, and whether it is still good.
     pub(super) fn judge(&self, request: &MockRequest, now: Duration) -> Option<(u64, bool)> {
         let text = request.bearer()?;
-        let index = self.issued.iter().rposition(|token| token.text == text)?;
+        let index = *self.by_text.get(text)?;
         Some((index as u64 + 1, now < self.issued[index].until))
     }
 
@@ -147,12 +166,13 @@ impl TokenOffice {
 
     /// Which refresh token that is, if it is still good. Showing one that is not may have consequences.
     fn redeem(&mut self, text: &str, now: Duration) -> Option<usize> {
-        let shown = self.refresh_tokens.iter().position(|token| token.text == text)?;
-        let RefreshToken { family, good, .. } = self.refresh_tokens[shown];
+        let shown = *self.refresh_by_text.get(text)?;
+        let RefreshToken { family, good } = self.refresh_tokens[shown];
         if !good && self.settings.reuse_revokes {
             self.refresh_tokens.iter_mut().filter(|token| token.family == family).for_each(|token| token.good = false);
             let family = self.issued.iter_mut().filter(|token| token.family == family);
             family.for_each(|token| token.until = token.until.min(now));
+            self.took_back = true;
         }
         (good && !self.settings.refuse_refresh).then_some(shown)
     }
@@ -178,12 +198,14 @@ impl TokenOffice {
         if self.settings.refresh && (self.settings.rotate || renews.is_none()) {
             let refresh = format!("mock-refresh-{generation}-{:016x}", draw(2));
             answer["refresh_token"] = json!(refresh);
-            self.refresh_tokens.push(RefreshToken { text: refresh, family, good: true });
+            self.refresh_by_text.entry(refresh).or_insert(self.refresh_tokens.len());
+            self.refresh_tokens.push(RefreshToken { family, good: true });
             renews.into_iter().for_each(|shown| self.refresh_tokens[shown].good = false);
         }
         let revoked = self.revocations.iter().copied().filter(|&at| at > now).min();
         let until = now.saturating_add(self.settings.life).min(revoked.unwrap_or(Duration::MAX));
-        self.issued.push(Issued { text, at: now, until, family });
+        self.by_text.insert(text, self.issued.len());
+        self.issued.push(Issued { at: now, until, family });
         let mut script = Script::json(200, &answer);
         script.set("Cache-Control", "no-store");
         (script, generation)
@@ -213,7 +235,7 @@ impl Refusal {
 
 /// Basic credentials are form-encoded before they are joined (RFC 6749, 2.3.1).
 fn basic_credentials(request: &MockRequest) -> Option<(String, String)> {
-    let encoded = request.header("authorization")?.strip_prefix("Basic ")?;
+    let encoded = request.credentials("Basic")?;
     let joined = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (id, secret) = joined.split_once(':')?;
     Some((form_decoded(id), form_decoded(secret)))

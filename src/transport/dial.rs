@@ -4,7 +4,7 @@
 //! TLS, HTTP) is the same for both. A dialer never waits for ever on its own account: its caller holds the clock.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -42,7 +42,8 @@ impl From<io::Error> for DialError {
     }
 }
 
-/// Real TCP, with TCP_NODELAY. Where a name has several addresses, a slow one is raced by the next.
+/// Real TCP, with TCP_NODELAY. `localhost` and every name below it are this machine, and no resolver is asked for them
+/// (RFC 6761, 6.3). Where a name has several addresses, a slow one is raced by the next.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TcpDial;
 
@@ -53,10 +54,7 @@ impl Dial for TcpDial {
     fn dial(&self, host: &str, port: u16) -> LocalBoxFuture<'static, Result<Box<dyn ByteStream>, DialError>> {
         let host = host.to_owned();
         Box::pin(async move {
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), port))
-                .await
-                .map_err(|error| DialError::Dns(error.to_string()))?
-                .collect();
+            let addresses = addresses(&host, port).await?;
             if addresses.is_empty() {
                 return Err(DialError::Dns("it has no address".to_owned()));
             }
@@ -65,6 +63,21 @@ impl Dial for TcpDial {
             Ok(Box::new(stream) as Box<dyn ByteStream>)
         })
     }
+}
+
+async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+    if is_this_machine(host) {
+        let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        return Ok(loopback.map(|ip| SocketAddr::new(ip, port)).into());
+    }
+    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| DialError::Dns(error.to_string()))?;
+    Ok(found.collect())
+}
+
+/// Whether a name is `localhost` or below it.
+fn is_this_machine(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    name.rsplit('.').next().is_some_and(|label| label.eq_ignore_ascii_case("localhost"))
 }
 
 async fn first_of(addresses: Vec<SocketAddr>) -> Result<TcpStream, DialError> {
@@ -95,6 +108,18 @@ mod tests {
         let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let stream = first_of(vec![closed, free.local_addr().unwrap()]).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), free.local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn localhost_and_the_names_below_it_are_loopback_in_both_families() {
+        let loopback: Vec<SocketAddr> = vec!["127.0.0.1:81".parse().unwrap(), "[::1]:81".parse().unwrap()];
+        for host in ["localhost", "LocalHost", "localhost.", "mock-2.localhost", "a.b.LOCALHOST."] {
+            assert_eq!(addresses(host, 81).await, Ok(loopback.clone()), "{host}");
+        }
+        for host in ["notlocalhost", "localhost.example", "127.0.0.1", "::1", "", "."] {
+            assert!(!is_this_machine(host), "{host}");
+        }
+        assert_eq!(addresses("127.0.0.1", 81).await, Ok(vec![loopback[0]]));
     }
 
     #[tokio::test]

@@ -121,6 +121,19 @@ impl Client {
         self.submit().json()["queryId"].as_str().unwrap().to_owned()
     }
 
+    /// Submits again and again, until that is an offence. A tenant that was late itself grants more than the grace.
+    pub(crate) fn calls_on(&mut self, mock: &RunningMock) -> Answer {
+        let begun = mock.now();
+        loop {
+            let answer = self.submit();
+            if mock.ledger().last().unwrap().told_to_wait {
+                return answer;
+            }
+            assert!(mock.now() - begun < Duration::from_secs(40), "nobody takes offence");
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
     pub(crate) fn status(&mut self, query: &str) -> Answer {
         self.get(&format!("/api/v2/reporting/queries/{query}"), "")
     }
@@ -149,6 +162,14 @@ impl Client {
             }
         }
         Answer::read(&bytes, ended)
+    }
+
+    /// Sends that, and waits for so many bytes.
+    pub(crate) fn exchange(&mut self, bytes: &[u8], n: usize) -> Vec<u8> {
+        self.stream.write_all(bytes).unwrap();
+        let mut came = vec![0; n];
+        self.stream.read_exact(&mut came).unwrap();
+        came
     }
 
     /// Whether the other side closes the idle stream soon.

@@ -8,7 +8,7 @@ use cxtract::mock::{
     Tenant,
 };
 
-use crate::client::Client;
+use crate::client::{Client, Ended};
 
 fn ask(tenant: &mut Tenant, ms: u64) -> cxtract::mock::Script {
     tenant.answer(&MockRequest::get("/elsewhere", "none"), Duration::from_millis(ms))
@@ -77,28 +77,62 @@ fn a_call_into_an_outage_is_seen_if_the_client_was_told_to_wait_before() {
     }
 }
 
-/// Drops a tenant that has told to wait, after another call `later`.
-fn dropped(strict: bool, later: Duration) -> Result<(), String> {
+#[test]
+fn who_looks_on_sees_an_outage_that_resets_everybody_else() {
+    let outage = Outage { from: Duration::ZERO, to: Duration::from_secs(3600), kind: OutageKind::Reset };
+    let mock = MockTenant::builder().outage(outage).start().unwrap();
+    let mut looks_on = Client::to(mock.address());
+    for _ in 0..2 {
+        assert_eq!(looks_on.get("/__mock/scorecard.json", "").status(), 200);
+    }
+    assert_eq!(looks_on.get("/elsewhere", "").ended, Ended::Reset);
+    for request in ["GET /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n", "nonsense\r\n\r\n", ""] {
+        assert_eq!(Client::to(mock.address()).send(request).ended, Ended::Reset, "{request}");
+    }
+    // The one that stood in line behind a call of the desk; the others never came to be calls.
+    assert_eq!(mock.ledger().iter().map(|call| call.status).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn nobody_is_blamed_for_a_call_that_the_tenant_itself_was_late_to_read() {
+    let mock = MockTenant::builder().requests_per_second(0.02).start().unwrap();
+    let mut client = Client::connect(&mock);
+    assert_eq!(client.submit().status(), 429);
+    let [mut holds_up, mut late] = [(); 2].map(|()| Client::to(mock.address()));
+    assert_eq!([&mut holds_up, &mut late].map(|client| client.submit().status()), [429; 2]);
+    std::thread::scope(|scope| {
+        let waits = mock.with(|_| {
+            // The tenant has one thread, and it stands still before the answer to this one.
+            scope.spawn(move || holds_up.submit());
+            std::thread::park_timeout(Duration::from_millis(50));
+            let waits = scope.spawn(move || late.submit());
+            std::thread::park_timeout(Duration::from_millis(600));
+            waits
+        });
+        assert_eq!(waits.join().unwrap().status(), 429);
+    });
+    assert_eq!(mock.verdict().calls_while_told_to_wait, 0);
+    client.calls_on(&mock);
+}
+
+/// Drops a tenant that has told to wait, and was called on or was not.
+fn dropped(strict: bool, calls_on: bool) -> Result<(), String> {
     let mock = MockTenant::builder().requests_per_second(0.02).default_report(MockReport::with_rows(1));
     let mock = if strict { mock.strict() } else { mock }.start().unwrap();
     let mut client = Client::connect(&mock);
     assert_eq!(client.submit().status(), 429);
-    let told = mock.now();
-    while mock.now() - told < later {
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-    if !later.is_zero() {
-        client.submit();
+    if calls_on {
+        client.calls_on(&mock);
     }
     catch_unwind(AssertUnwindSafe(|| drop(mock))).map_err(|panic| *panic.downcast::<String>().unwrap())
 }
 
 #[test]
 fn a_strict_tenant_fails_whoever_called_while_told_to_wait_and_nobody_else() {
-    let complaint = dropped(true, Duration::from_millis(350)).unwrap_err();
+    let complaint = dropped(true, true).unwrap_err();
     assert!(complaint.contains("told to wait") && complaint.contains("Submit"), "{complaint}");
-    assert_eq!(dropped(true, Duration::ZERO), Ok(()));
-    assert_eq!(dropped(false, Duration::from_millis(350)), Ok(()));
+    assert_eq!(dropped(true, false), Ok(()));
+    assert_eq!(dropped(false, true), Ok(()));
 }
 
 #[test]
@@ -107,8 +141,7 @@ fn a_strict_tenant_does_not_speak_into_another_panic() {
         let mock = MockTenant::builder().requests_per_second(0.02).strict().start().unwrap();
         let mut client = Client::connect(&mock);
         assert_eq!(client.submit().status(), 429);
-        std::thread::park_timeout(Duration::from_millis(400));
-        client.submit();
+        client.calls_on(&mock);
         panic!("the test's own");
     });
     assert_eq!(*panic.unwrap_err().downcast::<&str>().unwrap(), "the test's own");

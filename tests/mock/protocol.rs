@@ -4,11 +4,12 @@ use std::io::Read;
 use std::time::Duration;
 
 use cxtract::mock::{
-    CallKind, Count, End, Fate, LinkStyle, MockReport, MockTenant, MockTenantBuilder, OnPages, PageSizes, RetryAfter,
+    CallKind, Count, End, Fate, Fault, FaultRule, LinkStyle, Matcher, MockHost, MockReport, MockTenant,
+    MockTenantBuilder, OnPages, PageSizes, RetryAfter,
 };
 use cxtract::model::{Timestamp, Window};
 
-use crate::client::{Client, page_path};
+use crate::client::{Client, Ended, SUBMISSION, page_path};
 
 fn open_tenant(report: MockReport) -> MockTenantBuilder {
     MockTenant::builder().requests_per_second(f64::INFINITY).report("detail", report)
@@ -173,16 +174,13 @@ fn too_many_calls_are_throttled_and_calling_on_is_blocked() {
     let mock = MockTenant::builder().requests_per_second(0.02).start().unwrap();
     let mut client = Client::connect(&mock);
     let throttled = client.submit();
-    let told = mock.now();
     assert_eq!(throttled.status(), 429);
     assert!((40..=50).contains(&throttled.header("retry-after").unwrap().parse::<u64>().unwrap()));
-    while mock.now() - told < Duration::from_millis(350) {
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-    let blocked = client.submit();
+    let blocked = client.calls_on(&mock);
     assert_eq!((blocked.status(), blocked.header("retry-after")), (429, Some("900")));
     let ledger = mock.ledger();
-    assert_eq!(ledger.iter().map(|e| e.told_to_wait).collect::<Vec<_>>(), [false, false, true]);
+    let (last, before) = ledger.split_last().unwrap();
+    assert!(last.told_to_wait && before.iter().all(|entry| !entry.told_to_wait));
     assert!(ledger.max_in_any_second() >= 1);
 }
 
@@ -213,6 +211,28 @@ fn open_queries_are_limited_until_one_is_read_to_its_end() {
     client.page(&query, 1);
     client.page(&query, 2);
     assert_eq!(client.submit().status(), 202);
+}
+
+#[test]
+fn a_query_is_read_to_its_end_where_a_link_names_no_next_page() {
+    for end in [End::EmptyBody, End::HeaderOnly, End::NotFound404, End::LinkWithoutNext] {
+        let report = MockReport { link: LinkStyle::Proper, end, ..MockReport::with_rows(250) };
+        let mock = open_tenant(report).max_open_queries(1).retry_after(RetryAfter::Missing).start().unwrap();
+        let mut client = Client::connect(&mock);
+        let query = client.submitted();
+        assert_eq!([1, 2].map(|page| client.page(&query, page).status()), [200, 200]);
+        assert_eq!(client.submit().status(), 429);
+        let last = client.page(&query, 3);
+        assert!(!last.header("link").unwrap().contains("next"));
+        assert_eq!(client.submit().status(), 202, "{end:?}");
+    }
+    // Without links, the last page looks like any other.
+    let mock = open_tenant(MockReport::with_rows(10)).max_open_queries(1).retry_after(RetryAfter::Missing);
+    let mock = mock.start().unwrap();
+    let mut client = Client::connect(&mock);
+    let query = client.submitted();
+    client.page(&query, 1);
+    assert_eq!(client.submit().status(), 429);
 }
 
 #[test]
@@ -250,6 +270,116 @@ fn a_tenant_that_remembers_serves_the_queries_of_its_earlier_life() {
     assert_ne!(client.submitted(), query);
     let forgetful = open_tenant(MockReport::with_rows(500)).start().unwrap();
     assert_eq!(Client::connect(&forgetful).status(&query).status(), 404);
+}
+
+#[test]
+fn an_absolute_target_is_served_like_its_path_and_its_host_counts() {
+    let tenants = ["acme", "other"].map(|name| (name.to_owned(), open_tenant(MockReport::with_rows(10))));
+    let host = MockHost::builder().tenants(tenants).by_host_name().start().unwrap();
+    let mock = host.tenant("acme").unwrap();
+    let mut client = Client::to(mock.address());
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: other.localhost\r\n\r\n");
+    assert_eq!(client.send(&get("http://acme.localhost/api/v2/reporting/queries/q")).status(), 401);
+    assert_eq!(client.send(&get("http://acme.localhost/__mock/scorecard.json")).json()["tenant"], "acme");
+    assert_eq!(client.send(&get("http://acme.localhost?a=b")).status(), 404);
+    let ledger = mock.ledger();
+    assert_eq!(ledger.iter().map(|call| &*call.path).collect::<Vec<_>>(), ["/api/v2/reporting/queries/q", "/"]);
+}
+
+#[test]
+fn a_secret_that_was_sent_in_an_address_is_written_down_nowhere() {
+    let mock = open_tenant(MockReport::with_rows(10)).start().unwrap();
+    let mut client = Client::connect(&mock);
+    for target in [
+        "http://id:CANARY@mock.localhost/oauth2/token",
+        "http://id:CANARY@mock.localhost/elsewhere",
+        "/oauth2/token;client_secret=CANARY",
+        "/oauth2/token#client_secret=CANARY",
+        "/oauth2/token?client_secret=CANARY",
+        "/api/v2/reporting/queries/q;client_secret=CANARY",
+        "id:CANARY@mock.localhost:80",
+    ] {
+        assert!((400..500).contains(&client.get(target, "").status()), "{target}");
+    }
+    assert_eq!(mock.ledger().len(), 8);
+    for shown in ["ledger", "scorecard.json", "scorecard.html"] {
+        assert!(!client.get(&format!("/__mock/{shown}"), "").text().contains("CANARY"), "{shown}");
+    }
+}
+
+#[test]
+fn a_page_number_may_be_any() {
+    let most = u64::MAX;
+    let report = MockReport { link: LinkStyle::Proper, end: End::LinkWithoutNext, ..MockReport::with_rows(250) };
+    for page_sizes in [PageSizes::AsAsked, PageSizes::Varying, PageSizes::AtMost(7)] {
+        let same = FaultRule::new(Matcher::page(2), Fault::SamePageAs(most));
+        let mock = open_tenant(MockReport { page_sizes, ..report.clone() }).fault(same).start().unwrap();
+        let mut client = Client::connect(&mock);
+        let query = client.submitted();
+        for page in [most, most - 1, 2] {
+            let answer = client.page(&query, page);
+            assert_eq!((answer.status(), answer.whole, answer.body.len()), (200, true, 0), "{page}");
+        }
+        assert_eq!(client.page(&query, 1).status(), 200);
+    }
+}
+
+#[test]
+fn schemes_of_credentials_have_no_letter_case() {
+    let mock = open_tenant(MockReport::with_rows(10)).client("id", "secret").start().unwrap();
+    let mut client = Client::without_token(&mock);
+    let form = "grant_type=client_credentials";
+    // `id:secret` in base 64.
+    let answer = client.send(&format!(
+        "POST /oauth2/token HTTP/1.1\r\nHost: x\r\nAuthorization: basic aWQ6c2VjcmV0\r\nContent-Type: \
+         application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+        form.len()
+    ));
+    assert_eq!(answer.status(), 200);
+    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let status = "GET /api/v2/reporting/queries/q HTTP/1.1\r\nHost: x\r\nAuthorization: bearer";
+    assert_eq!(client.send(&format!("{status} {token}\r\n\r\n")).status(), 404);
+    assert_eq!(client.send(&format!("{status} {}\r\n\r\n", token.to_uppercase())).status(), 401);
+}
+
+#[test]
+fn a_body_without_a_length_is_refused_with_the_reason() {
+    let mock = open_tenant(MockReport::default()).start().unwrap();
+    let chunked = "POST /api/v2/reporting/queries HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let answer = Client::without_token(&mock).send(chunked);
+    assert_eq!(answer.status(), 400);
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("Content-Length"), "{}", answer.text());
+}
+
+#[test]
+fn a_client_that_asks_for_leave_to_send_its_body_gets_it() {
+    let mock = open_tenant(MockReport::default()).start().unwrap();
+    let mut client = Client::connect(&mock);
+    let head = format!(
+        "POST /api/v2/reporting/queries HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: \
+         application/json\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        client.token,
+        SUBMISSION.len()
+    );
+    let leave = b"HTTP/1.1 100 Continue\r\n\r\n";
+    assert_eq!(client.exchange(head.as_bytes(), leave.len()), leave);
+    assert_eq!(client.send(SUBMISSION).status(), 202);
+    // Whose body is there already needs none.
+    let answer = client.send(&format!("{head}{SUBMISSION}"));
+    assert_eq!((answer.status(), answer.n_raw), (202, answer.head.len() + answer.body.len()));
+}
+
+#[test]
+fn an_answer_to_head_has_no_body() {
+    let mock = open_tenant(MockReport::with_rows(10)).start().unwrap();
+    let mut client = Client::connect(&mock);
+    for target in ["/api/v2/reporting/queries/q", "/elsewhere", "/__mock/scorecard"] {
+        let head = format!("HEAD {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let answer = client.send(&head);
+        assert!(matches!(answer.status(), 404 | 405) && answer.body.is_empty(), "{target}: {answer:?}");
+        assert_eq!((answer.ended, answer.n_raw), (Ended::Closed, answer.head.len()));
+        client.reconnect();
+    }
 }
 
 #[test]

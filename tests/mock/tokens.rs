@@ -140,3 +140,26 @@ fn an_outage_of_the_tenant_takes_the_token_endpoint_along() {
     assert_eq!(ask(&mut tenant, "client_credentials", 4).0.status, 503);
     assert_eq!(ask(&mut tenant, "client_credentials", 5).0.status, 200);
 }
+
+#[test]
+fn the_ledger_knows_every_life_whatever_was_taken_back_or_forgotten_meanwhile() {
+    let (s, life) = (Duration::from_secs, Duration::from_secs(3600));
+    let mut tenant = tenant(MockTenant::builder().token_life(life).reuse_revokes_family());
+    let first = sign_in(&mut tenant, 0);
+    let second = renew(&mut tenant, &first, 1);
+    sign_in(&mut tenant, 2);
+    let lives = |tenant: &Tenant| -> Vec<(Duration, Duration)> {
+        tenant.ledger().token_lives().iter().map(|life| (life.from, life.until)).collect()
+    };
+    assert_eq!(lives(&tenant), [0, 1, 2].map(|n| (s(n), s(n) + life)));
+    renew(&mut tenant, &first, 3);
+    assert_eq!(lives(&tenant), [(s(0), s(3)), (s(1), s(3)), (s(2), s(2) + life)]);
+    sign_in(&mut tenant, 4);
+    tenant.revoke_tokens(s(5));
+    assert_eq!(lives(&tenant)[2..], [(s(2), s(5)), (s(4), s(5))]);
+    tenant.forget_ledger(s(6));
+    let last = sign_in(&mut tenant, 7);
+    assert_eq!(lives(&tenant), [(s(7), s(7) + life)]);
+    assert_eq!([&second, &last].map(|token| call(&mut tenant, token, 8)), [401, 404]);
+    assert_eq!(tenant.ledger().last().unwrap().generation, Some(5));
+}

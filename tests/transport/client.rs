@@ -44,6 +44,16 @@ fn a_request_carries_host_agent_coding_date_and_its_own_headers_and_nothing_else
 }
 
 #[test]
+fn a_name_below_localhost_is_found_without_a_resolver_and_told_in_the_host_line() {
+    run(async {
+        let server = Server::plain(vec![vec![say(sized("", b"{}"), Then::Keep)]]).await;
+        let host = format!("mock-2.localhost:{}", server.address.port());
+        assert_eq!(fetch(&client(), format!("http://{host}/a")).await.unwrap(), "{}");
+        assert!(server.requests()[0].to_ascii_lowercase().contains(&format!("host: {host}\r\n")));
+    });
+}
+
+#[test]
 fn whole_bodies_of_any_framing_keep_the_connection() {
     run(async {
         let page = vec![b'p'; 300_000];
