@@ -35,6 +35,14 @@ pub(super) struct Size(pub(super) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Amount(pub(super) u64);
 
+/// A count of 1 or more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Positive(pub(super) u64);
+
+/// A duration of more than nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lasting(pub(super) Duration);
+
 /// Calls in a second: more than none, perhaps without end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Rate(pub(super) f64);
@@ -47,7 +55,15 @@ pub(super) struct Chance(pub(super) f64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Status(pub(super) u16);
 
-/// One text or a list of texts.
+/// What stands behind the name in a line of a head: one line of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line(pub(super) String);
+
+/// The name of a line of a head.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LineName(pub(super) String);
+
+/// One line of text or a list of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Texts(pub(super) Vec<String>);
 
@@ -134,6 +150,29 @@ fn status(text: &str) -> Option<u16> {
     text.parse().ok().filter(|code| (200..=599).contains(code))
 }
 
+fn positive(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|count| *count > 0)
+}
+
+/// A text that would end its line of the head, and begin one that nobody asked for.
+fn splits_a_head(text: &str) -> bool {
+    text.contains(['\r', '\n', '\0'])
+}
+
+fn line<E: Error>(text: String) -> Result<String, E> {
+    match splits_a_head(&text) {
+        false => Ok(text),
+        true => {
+            Err(E::custom(format!("{text:?} is not one line of a head: write it without line breaks and zero bytes")))
+        }
+    }
+}
+
+fn is_line_name(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_letter)
+}
+
 const A_DURATION: &str = "a duration such as 250ms, 30s, 15m, 4h or 2d";
 
 impl<'de> Deserialize<'de> for Time {
@@ -165,6 +204,35 @@ impl<'de> Deserialize<'de> for Size {
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         written(source, "a count such as 5000, 20k or 10M", amount).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Positive {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        written(source, "a whole number of 1 or more", positive).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lasting {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let due = "a duration of more than nothing, such as 250ms, 30s, 15m, 4h or 2d";
+        written(source, due, |text| duration(text).filter(|time| !time.is_zero())).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Line {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        line(String::deserialize(source)?).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for LineName {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(source)?;
+        match is_line_name(&name) {
+            true => Ok(Self(name)),
+            false => Err(D::Error::custom(format!("{name:?} is no name of a line of a head, such as X-Total-Count"))),
+        }
     }
 }
 
@@ -216,7 +284,8 @@ impl<'de> Deserialize<'de> for Texts {
             }
         }
 
-        source.deserialize_any(OneOrMany).map(Self)
+        let texts = source.deserialize_any(OneOrMany)?;
+        texts.into_iter().map(line).collect::<Result<_, _>>().map(Self)
     }
 }
 
