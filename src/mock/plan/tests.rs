@@ -375,6 +375,27 @@ fn what_would_split_the_head_of_an_answer_is_refused() {
 }
 
 #[test]
+fn a_wait_is_told_with_an_answer_that_clients_are_held_to() {
+    let due: &[&str] = &["429 or 503", "held to"];
+    is_refused(&[
+        ("faults:\n  - then: {wait: {for: 3s, status: 500}}", "line 2", due),
+        ("faults:\n  - then: {wait: {for: 3s, status: 200}}", "line 2", due),
+        ("token:\n  outages:\n    - then: {wait: {for: 3s, status: 500}}", "line 3", due),
+    ]);
+    for status in [429, 503] {
+        let rule = format!("faults: [{{on: {{first: 1}}, then: {{wait: {{for: 3s, status: {status}}}}}}}]");
+        let outage = format!("token: {{outages: [{{then: {{wait: {{for: 3s, status: {status}}}}}}}]}}");
+        for plan in [rule, outage] {
+            let mut tenant = tenant(&plan);
+            let told = tenant.answer(&form(), Duration::ZERO);
+            assert_eq!((told.status, told.header("Retry-After")), (status, Some("3")), "{plan}");
+            tenant.answer(&form(), MS(2000));
+            assert_eq!(tenant.ledger().calls_while_told_to_wait().len(), 1, "{plan}");
+        }
+    }
+}
+
+#[test]
 fn a_file_that_can_t_be_read_or_used_is_named() {
     let missing = MockPlan::read(Path::new("/nowhere/night.yaml")).unwrap_err().to_string();
     assert!(missing.contains("/nowhere/night.yaml"), "{missing}");

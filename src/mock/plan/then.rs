@@ -11,7 +11,7 @@ use crate::mock::wire::WireFault;
 
 use super::faults::Number;
 use super::limits::RetryAfterText;
-use super::words::{Line, LineName, Size, Status, Texts, Time};
+use super::words::{Line, LineName, Size, Status, Texts, Time, WaitStatus};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -72,15 +72,11 @@ pub(super) struct AnswerText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WaitText {
-    #[serde(default = "too_many")]
-    status: Status,
+    #[serde(default)]
+    status: WaitStatus,
     #[serde(rename = "for")]
     wait: Time,
     told_as: Option<RetryAfterText>,
-}
-
-fn too_many() -> Status {
-    Status(429)
 }
 
 #[derive(Deserialize)]
@@ -139,7 +135,7 @@ impl Then {
         match self {
             Self::Status(Status(code)) => Fault::status(code),
             Self::Answer(answer) => answer.read(),
-            Self::Wait(WaitText { status: Status(code), wait: Time(wait), told_as }) => {
+            Self::Wait(WaitText { status: WaitStatus(code), wait: Time(wait), told_as }) => {
                 Fault::Wait { code, wait, form: told_as.map(RetryAfterText::read) }
             }
             Self::Redirect(Line(to)) => Fault::Redirect { to },

@@ -16,7 +16,7 @@ use crate::mock::token::ExpiresIn;
 
 use super::error::PlanError;
 use super::limits::Between;
-use super::words::{Status, Time};
+use super::words::{Status, Time, WaitStatus};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,14 +96,10 @@ enum TroubleText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WaitText {
-    #[serde(default = "too_many")]
-    status: Status,
+    #[serde(default)]
+    status: WaitStatus,
     #[serde(rename = "for")]
     wait: Time,
-}
-
-fn too_many() -> Status {
-    Status(429)
 }
 
 // Null is said like any other value; only a key that is left out is none.
@@ -144,7 +140,7 @@ impl TokenOutageText {
         let Between { from, to } = Between::of(self.from, self.until)?;
         let kind = match self.then {
             TroubleText::Status(Status(status)) => TokenTrouble::Status(status),
-            TroubleText::Wait(WaitText { status: Status(status), wait: Time(wait) }) => {
+            TroubleText::Wait(WaitText { status: WaitStatus(status), wait: Time(wait) }) => {
                 TokenTrouble::Wait(status, wait)
             }
             TroubleText::Reset => TokenTrouble::Reset,

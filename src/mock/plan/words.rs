@@ -55,6 +55,16 @@ pub(super) struct Chance(pub(super) f64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Status(pub(super) u16);
 
+/// The status code of an answer that tells to wait, and that clients are held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WaitStatus(pub(super) u16);
+
+impl Default for WaitStatus {
+    fn default() -> Self {
+        Self(429)
+    }
+}
+
 /// What stands behind the name in a line of a head: one line of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line(pub(super) String);
@@ -246,6 +256,13 @@ impl<'de> Deserialize<'de> for Rate {
 impl<'de> Deserialize<'de> for Status {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         written(source, "a status code from 200 to 599", status).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for WaitStatus {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let due = "429 or 503, the answers whose wait a client is held to; `answer` gives any other";
+        written(source, due, |text| status(text).filter(|code| matches!(code, 429 | 503))).map(Self)
     }
 }
 
