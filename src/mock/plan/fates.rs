@@ -25,7 +25,8 @@ struct ByRows {
     per_million_rows: Time,
 }
 
-const A_TIME: &str = "a duration such as 30s, a range such as 30s..2m, or {at_least: 5s, per_million_rows: 20s}";
+const A_TIME: &str =
+    "a duration such as 30s, a range such as 30s..2m, or {at_least: 5s, per_million_rows: 20s}, each at most 36500d";
 
 impl<'de> Deserialize<'de> for ReadyText {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -66,13 +67,17 @@ struct ClockText {
     skew: Option<Shift>,
 }
 
+/// From 1900 up to 3000, in milliseconds: whatever is added to it has a year of four digits, as dates in heads must.
+const CLOCKS: Range<i64> = -2_208_988_800_000..32_503_680_000_000;
+
 struct MomentText(Timestamp);
 
 impl<'de> Deserialize<'de> for MomentText {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let text = String::deserialize(source)?;
-        let moment = Timestamp::parse(&text).map(Self);
-        moment.ok_or_else(|| D::Error::custom(format!("`{text}` is no moment such as 2024-02-01T00:00:00Z")))
+        let moment = Timestamp::parse(&text).filter(|moment| CLOCKS.contains(&moment.0)).map(Self);
+        let due = "no moment from 1900 to 2999, such as 2024-02-01T00:00:00Z";
+        moment.ok_or_else(|| D::Error::custom(format!("`{text}` is {due}")))
     }
 }
 

@@ -396,6 +396,32 @@ fn a_wait_is_told_with_an_answer_that_clients_are_held_to() {
 }
 
 #[test]
+fn durations_and_clocks_have_an_end() {
+    let longest: &[&str] = &["at most 36500d"];
+    is_refused(&[
+        ("seed: 1\nlatency: 99999999999d", "line 2", longest),
+        ("seed: 1\nlatency: 1s..36501d", "line 2", longest),
+        ("seed: 1\nready_after: 99999999999999d", "line 2", longest),
+        ("faults:\n  - then: {delay: 99999999999999d}", "line 2", longest),
+        ("quotas:\n  - {calls: 1, per: 36501d}", "line 2", longest),
+        ("clock: {skew: 999999d}", "line 1", longest),
+        ("clock: {skew: -999999d}", "line 1", longest),
+        ("clock: {at: '1899-12-31T23:59:59Z'}", "line 1", &["1900 to 2999", "2024-02-01T00:00:00Z"]),
+        ("clock: {at: '3000-01-01T00:00:00Z'}", "line 1", &["1900 to 2999"]),
+        ("clock: {at: '9999-12-31T23:59:59Z'}", "line 1", &["1900 to 2999"]),
+    ]);
+    let date = |plan: &str, at| {
+        let script = tenant(plan).answer(&MockRequest::get("/", "none"), at);
+        script.header("Date").unwrap().to_owned()
+    };
+    let longest = Duration::from_secs(36_500 * 86_400);
+    let early = date("clock: {at: '1900-01-01T00:00:00Z', skew: -36500d}", Duration::ZERO);
+    assert_eq!(early, "Sat, 25 Jan 1800 00:00:00 GMT");
+    let late = date("{clock: {at: '2999-12-31T23:59:59Z', skew: 36500d}, latency: 36500d}", longest);
+    assert_eq!(late, "Mon, 19 Oct 3299 23:59:59 GMT");
+}
+
+#[test]
 fn a_file_that_can_t_be_read_or_used_is_named() {
     let missing = MockPlan::read(Path::new("/nowhere/night.yaml")).unwrap_err().to_string();
     assert!(missing.contains("/nowhere/night.yaml"), "{missing}");

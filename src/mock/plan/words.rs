@@ -82,6 +82,9 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     Some((text[..digits].parse().ok()?, &text[digits..]))
 }
 
+/// No plan has use for more, and every moment that is reckoned with stays in the years of four digits.
+const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
+
 fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = number_and_unit(text.trim())?;
     let millis: u64 = match unit {
@@ -92,7 +95,7 @@ fn duration(text: &str) -> Option<Duration> {
         "d" => 86_400_000,
         _ => return None,
     };
-    number.checked_mul(millis).map(Duration::from_millis)
+    number.checked_mul(millis).map(Duration::from_millis).filter(|time| *time <= LONGEST)
 }
 
 pub(super) fn span(text: &str) -> Option<Span> {
@@ -183,7 +186,7 @@ fn is_line_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_letter)
 }
 
-const A_DURATION: &str = "a duration such as 250ms, 30s, 15m, 4h or 2d";
+const A_DURATION: &str = "a duration such as 250ms, 30s, 15m, 4h or 2d, at most 36500d";
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
@@ -193,14 +196,14 @@ impl<'de> Deserialize<'de> for Time {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let due = "a duration such as 30s, or a range such as 20ms..200ms";
+        let due = "a duration such as 30s, or a range such as 20ms..200ms, at most 36500d";
         written(source, due, span)
     }
 }
 
 impl<'de> Deserialize<'de> for Shift {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let due = "a duration such as 10m, or -10m for a clock that is behind";
+        let due = "a duration such as 10m, or -10m for a clock that is behind, at most 36500d";
         written(source, due, shift)
     }
 }
@@ -225,7 +228,7 @@ impl<'de> Deserialize<'de> for Positive {
 
 impl<'de> Deserialize<'de> for Lasting {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let due = "a duration of more than nothing, such as 250ms, 30s, 15m, 4h or 2d";
+        let due = "a duration of more than nothing, such as 250ms, 30s, 15m, 4h or 2d, at most 36500d";
         written(source, due, |text| duration(text).filter(|time| !time.is_zero())).map(Self)
     }
 }
@@ -316,6 +319,10 @@ mod tests {
         assert_eq!(duration("2d"), Some(Duration::from_secs(172_800)));
         for text in ["", "5", "s", "1.5s", "-1s", "5 s", "5sec", "99999999999999999999s", "18446744073709551615d"] {
             assert_eq!(duration(text), None, "{text}");
+        }
+        assert_eq!(duration("36500d"), Some(LONGEST));
+        for text in ["36501d", "3153600001s", "99999999999d"] {
+            assert_eq!((duration(text), span(text), shift(&format!("-{text}"))), (None, None, None), "{text}");
         }
         assert_eq!((size("64KiB"), size("700"), size("2MB")), (Some(65_536), Some(700), Some(2_000_000)));
         assert_eq!((size("64kb"), size("KiB")), (None, None));
