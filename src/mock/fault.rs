@@ -28,7 +28,7 @@ pub enum Fault {
     },
     /// An answer of that status that names a wait, in that form or in the tenant's own; nothing is done.
     Wait {
-        /// The status code.
+        /// The status code: 429 or 503. A client is held to no wait in any other answer.
         code: u16,
         /// How long.
         wait: Duration,
@@ -114,7 +114,7 @@ impl Fault {
         Self::Status { code, headers: Vec::new(), body: format!("{{\"error\":\"injected {code}\"}}") }
     }
 
-    /// An answer of that status that names a wait in seconds.
+    /// An answer of that status, 429 or 503, that names a wait in seconds.
     pub fn told_to_wait(code: u16, seconds: u64) -> Self {
         let headers = vec![("Retry-After".into(), seconds.to_string())];
         Self::Status { code, headers, body: String::new() }

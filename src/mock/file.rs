@@ -16,9 +16,13 @@ use csv::ByteRecord;
 
 use super::data::{DataError, PIECE_BYTES};
 
+use self::shape::Shape;
+
 /// How many places are kept; past it every second one is dropped.
 const MOST_PLACES: usize = 1 << 17;
 const BOM: &[u8] = b"\xEF\xBB\xBF";
+/// What files in UTF-16 begin with.
+const UTF16_MARKS: [[u8; 2]; 2] = [*b"\xFF\xFE", *b"\xFE\xFF"];
 
 /// A CSV file that is served. Clones share it.
 #[derive(Clone)]
@@ -47,7 +51,8 @@ impl CsvFile {
     /// Opens the file and finds its records.
     ///
     /// # Errors
-    /// If it can't be read, is empty, or has a first row of another number of fields than its header.
+    /// If it can't be read, is empty, is UTF-16, has a quote that is never closed, has a first row of another number of
+    /// fields than its header, or has one column and blank lines, of which nobody can say whether they are rows.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let refuse = |problem: String| DataError::file(path, problem);
         let unreadable = |error: io::Error| refuse(format!("{error}; name a file that can be read"));
@@ -65,7 +70,20 @@ impl CsvFile {
         };
         let mut mark = [0; 3];
         let n_mark = opened.file.read_at(&mut mark, 0).map_err(unreadable)?;
-        let start = opened.skip_line_ends(if mark[..n_mark] == *BOM { 3 } else { 0 }).map_err(unreadable)?;
+        let is_utf16 = || refuse("it is UTF-16; save it as UTF-8".to_owned());
+        if UTF16_MARKS.iter().any(|utf16| mark[..n_mark].starts_with(utf16)) {
+            return Err(is_utf16());
+        }
+        let text = if mark[..n_mark] == *BOM { 3 } else { 0 };
+        let shape = Shape::of(From { file: &opened.file, at: text }).map_err(unreadable)?;
+        if let Some((nth, line)) = shape.open {
+            let record = if nth == 0 { "its header".to_owned() } else { format!("row {nth}") };
+            return Err(refuse(format!(
+                "{record}, which begins in line {line}, has a quote that is never closed; close it, or write each quote \
+                 within a field twice"
+            )));
+        }
+        let start = opened.skip_line_ends(text).map_err(unreadable)?;
         let odd = |error: csv::Error| refuse(format!("{error}; name a CSV file that can be read"));
         let (n_columns, first_row) = opened.index(start).map_err(odd)?;
         if n_columns == 0 {
@@ -77,8 +95,18 @@ impl CsvFile {
                  rows fit under"
             )));
         }
+        if let Some(line) = shape.blank.filter(|_| n_columns == 1) {
+            return Err(refuse(format!(
+                "it has one column, and line {line} is blank, which is a row to some readers and nothing to others; \
+                 write an empty value as \"\", or leave the line out"
+            )));
+        }
         let behind = opened.offset(0).map_err(unreadable)?;
         opened.read_header(start..behind).map_err(unreadable)?;
+        // Without its mark it is known by the zero bytes between its letters.
+        if opened.header.contains(&0) {
+            return Err(is_utf16());
+        }
         Ok(Self(Arc::new(opened)))
     }
 
@@ -263,5 +291,6 @@ impl Read for From<'_> {
     }
 }
 
+mod shape;
 #[cfg(test)]
 mod tests;

@@ -71,7 +71,7 @@ pub struct Outage {
 pub enum TokenTrouble {
     /// An answer of that status, as in 500.
     Status(u16),
-    /// An answer of that status that names so long a wait. It holds for the whole tenant.
+    /// An answer of that status, 429 or 503, that names so long a wait. It holds for the whole tenant.
     Wait(u16, Duration),
     /// The connection is reset.
     Reset,

@@ -89,6 +89,37 @@ fn what_can_not_be_served_is_named_with_the_remedy() {
 }
 
 #[test]
+fn a_quote_that_is_never_closed_is_refused_and_its_record_named() {
+    let said = |text: &[u8]| CsvFile::open(file(text).path()).unwrap_err().to_string();
+    let row = said(b"\xEF\xBB\xBFa,b\n1,\"x\ny\"\n2,\"z\n3,w\n");
+    assert!(row.contains("row 2, which begins in line 4") && row.contains("close it"), "{row}");
+    let header = said(b"a,\"b\n1,2\n");
+    assert!(header.contains("its header, which begins in line 1"), "{header}");
+    // A quote within a bare field opens nothing.
+    assert_eq!(CsvFile::open(file(b"a,b\n5\" pipe,x\n1,2\n").path()).unwrap().rows(), 2);
+}
+
+#[test]
+fn a_file_in_utf_16_is_refused_with_or_without_its_mark() {
+    let units = |of: fn(u16) -> [u8; 2]| "a,b\n1,2\n".encode_utf16().flat_map(of).collect::<Vec<u8>>();
+    let (little, big) = (units(u16::to_le_bytes), units(u16::to_be_bytes));
+    for text in [[b"\xFF\xFE", little.as_slice()].concat(), [b"\xFE\xFF", big.as_slice()].concat(), little, big] {
+        let said = CsvFile::open(file(&text).path()).unwrap_err().to_string();
+        assert!(said.contains("UTF-16") && said.contains("save it as UTF-8"), "{said}");
+    }
+}
+
+#[test]
+fn a_blank_line_is_refused_where_it_might_be_a_row() {
+    for text in [b"a\n1\n\n2\n".as_slice(), b"a\r\n1\r\n\r\n2\r\n", b"a\n1\n\n"] {
+        let said = CsvFile::open(file(text).path()).unwrap_err().to_string();
+        assert!(said.contains("line 3 is blank") && said.contains("leave the line out"), "{said}");
+    }
+    assert_eq!(CsvFile::open(file(b"a\n1\n\"\"\n2\n").path()).unwrap().rows(), 3);
+    assert_eq!(CsvFile::open(file(b"a,b\n1,2\n\n3,4\n").path()).unwrap().rows(), 2);
+}
+
+#[test]
 fn settings_that_a_file_can_not_have_are_refused() {
     let (plain, mixed) = (file(b"a,b\n1,2\n3,4\n"), file(b"a,b\n1,2\r\n3,4\n"));
     let report = |path: &Path| MockReport::of_file(path).unwrap();

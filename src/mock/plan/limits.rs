@@ -10,7 +10,7 @@ use crate::mock::MockTenantBuilder;
 use crate::mock::settings::{Licence, Outage, OutageKind, Permission, RateLimitHeaders, RetryAfter};
 
 use super::error::PlanError;
-use super::words::{Amount, Rate, Texts, Time};
+use super::words::{Amount, Lasting, Positive, Rate, Texts, Time};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,8 +38,8 @@ pub(super) struct RateText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct QuotaText {
-    calls: usize,
-    per: Time,
+    calls: Positive,
+    per: Lasting,
 }
 
 #[derive(Deserialize)]
@@ -125,7 +125,8 @@ impl RateText {
 
 impl QuotaText {
     pub(super) fn lay(self, builder: MockTenantBuilder) -> MockTenantBuilder {
-        builder.quota(self.calls, self.per.0)
+        let (Positive(calls), Lasting(per)) = (self.calls, self.per);
+        builder.quota(usize::try_from(calls).unwrap_or(usize::MAX), per)
     }
 }
 

@@ -20,7 +20,7 @@ mod words;
 use std::collections::HashSet;
 use std::path::Path;
 
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 use self::tenant::{Named, TenantText};
 use super::builder::MockTenantBuilder;
@@ -62,10 +62,14 @@ impl MockPlan {
         let about = top.about.take().map(|about| about.value).unwrap_or_default();
         let seed = top.seed.unwrap_or(1);
         let named = top.tenants.take();
+        let only_named = top.only_named();
         let shared = top.lay(MockTenantBuilder::default(), folder)?;
         let tenants = match named {
-            None => vec![("mock".to_owned(), shared)],
-            Some(named) => several(named, &shared, seed, folder)?,
+            None => {
+                reject_reportless(&shared, only_named)?;
+                vec![("mock".to_owned(), shared)]
+            }
+            Some(named) => several(named, &shared, only_named, seed, folder)?,
         };
         Ok(Self { about, tenants })
     }
@@ -90,6 +94,7 @@ fn read(text: &str) -> Result<TenantText, PlanError> {
 fn several(
     named: Spanned<Named>,
     shared: &MockTenantBuilder,
+    only_named: Option<Location>,
     seed: u64,
     folder: &Path,
 ) -> Result<Vec<(String, MockTenantBuilder)>, PlanError> {
@@ -100,7 +105,9 @@ fn several(
         reject_nested(&settings)?;
         let count = settings.count.take();
         let first_seed = settings.seed.unwrap_or(seed.wrapping_add(tenants.len() as u64));
+        let only_named = settings.only_named().or(only_named);
         let tenant = settings.lay(shared.clone(), folder)?;
+        reject_reportless(&tenant, only_named)?;
         let names = match &count {
             None => vec![name.value.clone()],
             Some(count) if (1..=MOST_TENANTS).contains(&count.value) => {
@@ -136,6 +143,18 @@ fn reject_nested(settings: &TenantText) -> Result<(), PlanError> {
     match (&settings.tenants, &settings.about) {
         (Some(tenants), _) => place("tenants", tenants.referenced),
         (_, Some(about)) => place("about", about.referenced),
+        _ => Ok(()),
+    }
+}
+
+// A test may still name reports in code, so that this holds for whole plans alone.
+fn reject_reportless(tenant: &MockTenantBuilder, only_named: Option<Location>) -> Result<(), PlanError> {
+    match only_named {
+        Some(place) if !tenant.has_default_report() && tenant.templates().is_empty() => {
+            let what = "`only_named_reports` refuses every submission, for no report is named: write \
+                        `reports: {TEMPLATE: {rows: 500}}` beside it, or leave it out";
+            Err(PlanError::at(place, what))
+        }
         _ => Ok(()),
     }
 }

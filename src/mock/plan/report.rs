@@ -3,7 +3,6 @@
 //! Every key is optional: what is not written is as in [`MockReport::default`], of a file all of its rows are served. What
 //! can't be had together is an error at the line that asks for it.
 
-use std::num::NonZeroU64;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -15,7 +14,8 @@ use crate::mock::report::{Count, End, LinkStyle, MockReport, Newline, OnPages, P
 
 use super::columns::ColumnsText;
 use super::error::PlanError;
-use super::words::{Amount, Size};
+use super::faults::Number;
+use super::words::{Amount, Positive, Size};
 
 /// A field longer than this is no longer made in memory with a good conscience.
 const MOST_FIELD_BYTES: u64 = 1 << 30;
@@ -37,23 +37,23 @@ pub(super) struct Report {
     page_sizes: Option<SizesText>,
     chunked: Option<bool>,
     gzip: Option<bool>,
-    raw_newline_every: Option<NonZeroU64>,
-    flaw_every: Option<NonZeroU64>,
-    invalid_utf8_every: Option<NonZeroU64>,
-    latin1_every: Option<NonZeroU64>,
-    utf16_every: Option<NonZeroU64>,
-    nul_every: Option<NonZeroU64>,
-    lone_cr_every: Option<NonZeroU64>,
+    raw_newline_every: Option<Positive>,
+    flaw_every: Option<Positive>,
+    invalid_utf8_every: Option<Positive>,
+    latin1_every: Option<Positive>,
+    utf16_every: Option<Positive>,
+    nul_every: Option<Positive>,
+    lone_cr_every: Option<Positive>,
     huge_field: Option<HugeText>,
-    cut_record_on: Option<NonZeroU64>,
-    open_quote_on: Option<NonZeroU64>,
+    cut_record_on: Option<Positive>,
+    open_quote_on: Option<Positive>,
 }
 
 /// One field of that size, in that row (from 1).
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HugeText {
-    row: NonZeroU64,
+    row: Spanned<Positive>,
     size: Spanned<Size>,
 }
 
@@ -79,7 +79,7 @@ enum CountText {
 enum LinkText {
     Absent,
     Proper,
-    EndsEarly(u64),
+    EndsEarly(Number),
     Looping,
 }
 
@@ -97,13 +97,14 @@ enum EndText {
 enum SizesText {
     AsAsked,
     Varying,
-    AtMost(u64),
+    AtMost(Positive),
 }
 
 impl Report {
     /// The report. A file stands in `folder`.
     pub(super) fn read(self, folder: &Path) -> Result<MockReport, PlanError> {
         let oddities = self.oddities()?;
+        let huge_row = self.huge_field.as_ref().map(|huge| (huge.row.value.0, huge.row.referenced));
         let place = self.file.as_ref().map(|file| file.referenced).or(self.columns.as_ref().map(|c| c.referenced));
         let usual = match (self.file, self.columns) {
             (Some(file), Some(_)) => {
@@ -129,7 +130,7 @@ impl Report {
             link: match self.link {
                 None | Some(LinkText::Absent) => LinkStyle::Absent,
                 Some(LinkText::Proper) => LinkStyle::Proper,
-                Some(LinkText::EndsEarly(page)) => LinkStyle::EndsEarly(page),
+                Some(LinkText::EndsEarly(Number(page))) => LinkStyle::EndsEarly(page),
                 Some(LinkText::Looping) => LinkStyle::Looping,
             },
             end: match self.end {
@@ -141,12 +142,12 @@ impl Report {
             page_sizes: match self.page_sizes {
                 None | Some(SizesText::AsAsked) => PageSizes::AsAsked,
                 Some(SizesText::Varying) => PageSizes::Varying,
-                Some(SizesText::AtMost(rows)) => PageSizes::AtMost(rows),
+                Some(SizesText::AtMost(Positive(rows))) => PageSizes::AtMost(rows),
             },
             chunked: self.chunked.unwrap_or(usual.chunked),
             gzip: self.gzip.unwrap_or(usual.gzip),
-            raw_newline_every: self.raw_newline_every.map(NonZeroU64::get),
-            flaw_every: self.flaw_every.map(NonZeroU64::get),
+            raw_newline_every: self.raw_newline_every.map(|Positive(rows)| rows),
+            flaw_every: self.flaw_every.map(|Positive(rows)| rows),
             oddities,
             data: usual.data,
         };
@@ -154,16 +155,22 @@ impl Report {
             Some(place) => PlanError::at(place, error.to_string()),
             None => PlanError::new(error.to_string()),
         })?;
-        Ok(report)
+        match huge_row {
+            Some((row, place)) if row > report.n_rows() => {
+                let what = format!("`huge_field` is in row {row}, and there are {} rows", report.n_rows());
+                Err(PlanError::at(place, format!("{what}: write a row that there is, or more `rows`")))
+            }
+            _ => Ok(report),
+        }
     }
 
     fn oddities(&self) -> Result<Vec<Oddity>, PlanError> {
-        let one = |at: Option<NonZeroU64>, oddity: fn(u64) -> Oddity| at.map(|n| oddity(n.get()));
+        let one = |at: Option<Positive>, oddity: fn(u64) -> Oddity| at.map(|Positive(n)| oddity(n));
         let huge = match &self.huge_field {
             Some(huge) if huge.size.value.0 > MOST_FIELD_BYTES => {
                 return Err(PlanError::at(huge.size.referenced, "`size` of a huge field is 1GiB at most"));
             }
-            Some(huge) => Some(Oddity::HugeField { row: huge.row.get(), bytes: huge.size.value.0 }),
+            Some(huge) => Some(Oddity::HugeField { row: huge.row.value.0, bytes: huge.size.value.0 }),
             None => None,
         };
         let asked = [
@@ -264,7 +271,7 @@ mod tests {
             ("  nul_every: 3\n  file: calls.csv", 3, "leave out flaw_every"),
             ("  rows: 5\n  columns: [{id: uuid}]\n  flaw_every: 3", 3, "three columns"),
             ("  columns:\n    - agent: agent\n", 3, "alike"),
-            ("  flaw_every: 0", 2, "nonzero"),
+            ("  flaw_every: 0", 2, "`0` is not a whole number of 1 or more"),
             ("  huge_field: {row: 1, size: 2GiB}", 2, "1GiB"),
         ] {
             let error = report(text, folder.path()).unwrap_err();

@@ -4,25 +4,26 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 use crate::mock::MockTenantBuilder;
 use crate::mock::tls::Tls;
 use crate::model::Timestamp;
 
 use super::error::PlanError;
-use super::fates::{FateText, ReadyText};
+use super::fates::{self, FateText, ReadyText};
 use super::faults::Rule;
 use super::limits::{
     HeadersText, JsonKindText, LicenceText, OutageText, PermissionText, QuotaText, RateText, RetryAfterText,
 };
 use super::report::Report;
 use super::token::TokenText;
-use super::words::{Rate, Shift, Span, Time};
+use super::words::{Positive, Rate, Shift, Span, Time};
 
 /// What may stand at the top of a plan and under a tenant's name; where a key is out of place is found afterwards.
 #[derive(Default, Deserialize)]
@@ -39,7 +40,7 @@ pub(super) struct TenantText {
     rate_limit_headers: Option<HeadersText>,
     retry_after: Option<RetryAfterText>,
     block: Option<Time>,
-    max_open_queries: Option<usize>,
+    max_open_queries: Option<Positive>,
     licence: Option<LicenceText>,
     lacks: Vec<PermissionText>,
     json_kind: Option<JsonKindText>,
@@ -53,9 +54,9 @@ pub(super) struct TenantText {
     strict: Option<bool>,
     default_report: Option<Report>,
     reports: HashMap<String, Report>,
-    only_named_reports: Option<bool>,
+    only_named_reports: Option<Spanned<bool>>,
     outages: Vec<OutageText>,
-    fates: Vec<FateText>,
+    fates: Vec<Spanned<FateText>>,
     faults: Vec<Rule>,
 }
 
@@ -66,13 +67,17 @@ struct ClockText {
     skew: Option<Shift>,
 }
 
+/// From 1900 up to 3000, in milliseconds: whatever is added to it has a year of four digits, as dates in heads must.
+const CLOCKS: Range<i64> = -2_208_988_800_000..32_503_680_000_000;
+
 struct MomentText(Timestamp);
 
 impl<'de> Deserialize<'de> for MomentText {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let text = String::deserialize(source)?;
-        let moment = Timestamp::parse(&text).map(Self);
-        moment.ok_or_else(|| D::Error::custom(format!("`{text}` is no moment such as 2024-02-01T00:00:00Z")))
+        let moment = Timestamp::parse(&text).filter(|moment| CLOCKS.contains(&moment.0)).map(Self);
+        let due = "no moment from 1900 to 2999, such as 2024-02-01T00:00:00Z";
+        moment.ok_or_else(|| D::Error::custom(format!("`{text}` is {due}")))
     }
 }
 
@@ -106,6 +111,11 @@ impl<'de> Deserialize<'de> for Named {
 }
 
 impl TenantText {
+    /// Where it asks for named reports alone, if it does.
+    pub(super) fn only_named(&self) -> Option<Location> {
+        self.only_named_reports.as_ref().filter(|only| only.value).map(|only| only.referenced)
+    }
+
     /// Lays what is written over what is set so far. Files that it names stand in `folder`.
     pub(super) fn lay(self, mut builder: MockTenantBuilder, folder: &Path) -> Result<MockTenantBuilder, PlanError> {
         builder = builder.with(self.seed, MockTenantBuilder::seed);
@@ -116,7 +126,9 @@ impl TenantText {
         builder = builder.with(self.rate_limit_headers, |b, form| b.rate_limit_style(form.read()));
         builder = builder.with(self.retry_after, |b, form| b.retry_after(form.read()));
         builder = builder.with(self.block, |b, Time(block)| b.block_for(block));
-        builder = builder.with(self.max_open_queries, MockTenantBuilder::max_open_queries);
+        builder = builder.with(self.max_open_queries, |b, Positive(most)| {
+            b.max_open_queries(usize::try_from(most).unwrap_or(usize::MAX))
+        });
         builder = builder.with(self.licence, |b, licence| b.licence(licence.read()));
         builder = self.lacks.into_iter().fold(builder, |b, permission| b.lacks(permission.read()));
         builder = builder.with(self.json_kind, |b, json| b.json_kind(json.convert.0));
@@ -133,13 +145,13 @@ impl TenantText {
         if let Some(report) = self.default_report {
             builder = builder.default_report(report.read(folder)?);
         }
-        if self.only_named_reports == Some(true) {
+        if self.only_named_reports.is_some_and(|only| only.value) {
             builder = builder.only_named_reports();
         }
         for (template, report) in self.reports {
             builder = builder.report(&template, report.read(folder)?);
         }
-        builder = self.fates.into_iter().fold(builder, |b, fate| fate.lay(b));
+        builder = fates::lay(self.fates, builder)?;
         for outage in self.outages {
             builder = builder.outage(outage.read()?);
         }

@@ -268,6 +268,159 @@ fn an_error_names_line_key_and_what_is_known() {
     assert!(several.to_string().contains("one tenant"), "{several}");
 }
 
+/// Each with the line that is at fault and parts of what is said.
+fn is_refused(cases: &[(&str, &str, &[&str])]) {
+    for (plan, line, due) in cases {
+        let said = match MockPlan::parse(plan, Path::new("")) {
+            Ok(_) => panic!("accepted:\n{plan}"),
+            Err(error) => error.to_string(),
+        };
+        for part in due.iter().chain([line]) {
+            assert!(said.contains(part), "{plan}: `{part}` is not in: {said}");
+        }
+        assert!(!said.contains(['\n', '\r']), "{said}");
+    }
+}
+
+#[test]
+fn a_rule_that_meets_no_call_or_does_nothing_to_it_is_refused() {
+    is_refused(&[
+        ("faults:\n  - on: {kind: status, page: 2}\n    then: reset", "line 2", &["`kind: status`", "`page`"]),
+        ("faults:\n  - on: {page: 2, kind: token}\n    then: reset", "line 2", &["`kind: token`", "leave one"]),
+        ("faults:\n  - on: {kind: submit, template: t}\n    then: reset", "line 2", &["`template`", "`kind: page`"]),
+        ("faults:\n  - on: {kind: token, query: 0}\n    then: reset", "line 2", &["`query`", "`kind: page`"]),
+        ("faults:\n  - on: {kind: other, query: 0}\n    then: reset", "line 2", &["`query`", "leave"]),
+        ("faults:\n  - on: {kind: page, first: 0}\n    then: reset", "line 2", &["`0`", "1 or more"]),
+        ("faults:\n  - on: {kind: status}\n    then: header_only", "line 3", &["header_only", "`kind: page`"]),
+        ("faults:\n  - on: {kind: submit}\n    then: {same_page_as: 1}", "line 3", &["same_page_as", "`kind: page`"]),
+        ("faults:\n  - on: {kind: token}\n    then: other_rows", "line 3", &["other_rows", "`kind: page`"]),
+        ("faults:\n  - on: {kind: other}\n    then: {other_header: a}", "line 3", &["other_header", "`kind: page`"]),
+    ]);
+    for good in [
+        "faults: [{on: {kind: page, page: 2, template: t, query: 0}, then: header_only}]",
+        "faults: [{on: {kind: status, template: t}, then: reset}, {then: other_rows}]",
+    ] {
+        tenant(good);
+    }
+}
+
+#[test]
+fn a_fate_that_would_be_passed_over_is_refused() {
+    let never = "then: never_ready";
+    is_refused(&[
+        (&format!("fates:\n  - {{query: 0, template: t, {never}}}"), "line 2", &["`query`", "`template`", "leave one"]),
+        (&format!("fates:\n  - {{query: 1, {never}}}\n  - {{query: 1, {never}}}"), "line 3", &["query 1", "already"]),
+        (
+            &format!("fates:\n  - {{template: t, {never}}}\n  - {{template: t, {never}}}"),
+            "line 3",
+            &["\"t\"", "already"],
+        ),
+        (&format!("fates:\n  - {{{never}}}\n  - {{{never}}}"), "line 3", &["all queries", "already"]),
+        ("fates:\n  - then:\n      status_words: []", "line 3", &["status_words", "[queued, complete]"]),
+    ]);
+    // A tenant's own fate goes over the one that holds for all of them.
+    let over = "{fates: [{query: 0, then: never_ready}], tenants: {a: {fates: [{query: 0, then: {flaps: 1}}]}}}";
+    let plan = MockPlan::parse(over, Path::new("")).unwrap();
+    assert_eq!(plan.tenants[0].1.clone().build().settings.fates[&0], Fate::Flaps(1));
+}
+
+#[test]
+fn a_token_path_is_one_that_can_be_called_and_that_nothing_else_stands_at() {
+    for path in ["oauth", "''", "/a?b=c", "/a#b", "/a b", "\"/a\\r\\nb\"", "/ö"] {
+        is_refused(&[(&format!("token:\n  path: {path}"), "line 2", &["path", "begins with `/`", "/oauth2/token"])]);
+    }
+    for path in ["/__mock", "/__mock/token", "/api/v2/reporting/queries", "/api/v2/reporting/queries/q/results"] {
+        is_refused(&[(&format!("token:\n  path: {path}"), "line 2", &[path, "taken", "another one"])]);
+    }
+    assert_eq!(tenant("token: {path: /auth/v1/token}").settings.token_path, "/auth/v1/token");
+}
+
+#[test]
+fn limits_and_reports_of_nothing_are_refused() {
+    let positive: &[&str] = &["`0`", "1 or more"];
+    is_refused(&[
+        ("quotas:\n  - {calls: 0, per: 1m}", "line 2", positive),
+        ("quotas:\n  - {calls: 5, per: 0s}", "line 2", &["`0s`", "more than nothing", "15m"]),
+        ("seed: 1\nmax_open_queries: 0", "line 2", positive),
+        ("default_report:\n  page_sizes: {at_most: 0}", "line 2", positive),
+        ("default_report:\n  link: {ends_early: 0}", "line 2", &["counted from 1"]),
+        ("default_report:\n  rows: 100\n  huge_field: {row: 500, size: 1MiB}", "line 3", &["row 500", "100 rows"]),
+        ("default_report:\n  rows: 100\n  huge_field: {row: 0, size: 1MiB}", "line 3", positive),
+        ("seed: 1\nonly_named_reports: true", "line 2", &["only_named_reports", "`reports: {TEMPLATE:"]),
+        ("tenants:\n  a:\n    only_named_reports: true", "line 3", &["only_named_reports", "leave it out"]),
+        ("only_named_reports: true\ntenants: {a: {reports: {t: {}}}, b: {}}", "line 1", &["only_named_reports"]),
+    ]);
+    for good in [
+        "default_report: {rows: 100, huge_field: {row: 100, size: 1KiB}}",
+        "{only_named_reports: true, reports: {t: {rows: 5}}}",
+        "{only_named_reports: true, tenants: {a: {reports: {t: {}}}, b: {default_report: {rows: 1}}}}",
+    ] {
+        MockPlan::parse(good, Path::new("")).unwrap_or_else(|error| panic!("{error}\n{good}"));
+    }
+}
+
+#[test]
+fn what_would_split_the_head_of_an_answer_is_refused() {
+    let due: &[&str] = &["\\r\\n", "without line breaks"];
+    is_refused(&[
+        ("faults:\n  - then: {header: {name: X, value: \"a\\r\\nb: c\"}}", "line 2", due),
+        ("faults:\n  - then: {header: {name: \"X\\r\\nY\", value: a}}", "line 2", &["\\r\\n", "name", "X-Total-Count"]),
+        ("faults:\n  - then: {header: {name: 'X Y', value: a}}", "line 2", &["X Y", "X-Total-Count"]),
+        ("faults:\n  - then: {redirect: \"http://a/\\r\\nSet-Cookie: b\"}", "line 2", due),
+        ("faults:\n  - then: {answer: {status: 403, headers: {X: \"a\\r\\nb\"}}}", "line 2", due),
+        ("faults:\n  - then: {answer: {status: 403, headers: {\"X\\n\": a}}}", "line 2", &["\\n", "X-Total-Count"]),
+        ("faults:\n  - then: {wait: {for: 1s, told_as: {text: [\"1\", \"2\\r\\n3\"]}}}", "line 2", due),
+        ("retry_after:\n  text: \"5\\r\\nX: y\"", "line 2", due),
+    ]);
+}
+
+#[test]
+fn a_wait_is_told_with_an_answer_that_clients_are_held_to() {
+    let due: &[&str] = &["429 or 503", "held to"];
+    is_refused(&[
+        ("faults:\n  - then: {wait: {for: 3s, status: 500}}", "line 2", due),
+        ("faults:\n  - then: {wait: {for: 3s, status: 200}}", "line 2", due),
+        ("token:\n  outages:\n    - then: {wait: {for: 3s, status: 500}}", "line 3", due),
+    ]);
+    for status in [429, 503] {
+        let rule = format!("faults: [{{on: {{first: 1}}, then: {{wait: {{for: 3s, status: {status}}}}}}}]");
+        let outage = format!("token: {{outages: [{{then: {{wait: {{for: 3s, status: {status}}}}}}}]}}");
+        for plan in [rule, outage] {
+            let mut tenant = tenant(&plan);
+            let told = tenant.answer(&form(), Duration::ZERO);
+            assert_eq!((told.status, told.header("Retry-After")), (status, Some("3")), "{plan}");
+            tenant.answer(&form(), MS(2000));
+            assert_eq!(tenant.ledger().calls_while_told_to_wait().len(), 1, "{plan}");
+        }
+    }
+}
+
+#[test]
+fn durations_and_clocks_have_an_end() {
+    let longest: &[&str] = &["at most 36500d"];
+    is_refused(&[
+        ("seed: 1\nlatency: 99999999999d", "line 2", longest),
+        ("seed: 1\nlatency: 1s..36501d", "line 2", longest),
+        ("seed: 1\nready_after: 99999999999999d", "line 2", longest),
+        ("faults:\n  - then: {delay: 99999999999999d}", "line 2", longest),
+        ("quotas:\n  - {calls: 1, per: 36501d}", "line 2", longest),
+        ("clock: {skew: 999999d}", "line 1", longest),
+        ("clock: {skew: -999999d}", "line 1", longest),
+        ("clock: {at: '1899-12-31T23:59:59Z'}", "line 1", &["1900 to 2999", "2024-02-01T00:00:00Z"]),
+        ("clock: {at: '3000-01-01T00:00:00Z'}", "line 1", &["1900 to 2999"]),
+        ("clock: {at: '9999-12-31T23:59:59Z'}", "line 1", &["1900 to 2999"]),
+    ]);
+    let date = |plan: &str, at| {
+        let script = tenant(plan).answer(&MockRequest::get("/", "none"), at);
+        script.header("Date").unwrap().to_owned()
+    };
+    let longest = Duration::from_secs(36_500 * 86_400);
+    let early = date("clock: {at: '1900-01-01T00:00:00Z', skew: -36500d}", Duration::ZERO);
+    assert_eq!(early, "Sat, 25 Jan 1800 00:00:00 GMT");
+    let late = date("{clock: {at: '2999-12-31T23:59:59Z', skew: 36500d}, latency: 36500d}", longest);
+    assert_eq!(late, "Mon, 19 Oct 3299 23:59:59 GMT");
+}
+
 #[test]
 fn a_file_that_can_t_be_read_or_used_is_named() {
     let missing = MockPlan::read(Path::new("/nowhere/night.yaml")).unwrap_err().to_string();

@@ -11,7 +11,7 @@ use crate::mock::wire::WireFault;
 
 use super::faults::Number;
 use super::limits::RetryAfterText;
-use super::words::{Size, Status, Texts, Time};
+use super::words::{Line, LineName, Size, Status, Texts, Time, WaitStatus};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -19,7 +19,7 @@ pub(super) enum Then {
     Status(Status),
     Answer(AnswerText),
     Wait(WaitText),
-    Redirect(String),
+    Redirect(Line),
     HtmlPage,
     NoAnswer,
     Reset,
@@ -63,7 +63,7 @@ pub(super) struct AnswerText {
     status: Status,
     /// A list of texts is as many lines of that name.
     #[serde(default)]
-    headers: BTreeMap<String, Texts>,
+    headers: BTreeMap<LineName, Texts>,
     #[serde(default)]
     body: String,
 }
@@ -72,22 +72,18 @@ pub(super) struct AnswerText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WaitText {
-    #[serde(default = "too_many")]
-    status: Status,
+    #[serde(default)]
+    status: WaitStatus,
     #[serde(rename = "for")]
     wait: Time,
     told_as: Option<RetryAfterText>,
 }
 
-fn too_many() -> Status {
-    Status(429)
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HeaderText {
-    name: String,
-    value: String,
+    name: LineName,
+    value: Line,
 }
 
 #[derive(Deserialize)]
@@ -124,14 +120,25 @@ pub(super) enum WireText {
 }
 
 impl Then {
+    /// The word, if it changes what pages hold, and so does nothing to any other answer.
+    pub(super) fn of_pages_alone(&self) -> Option<&'static str> {
+        match self {
+            Self::SamePageAs(_) => Some("same_page_as"),
+            Self::OtherRows => Some("other_rows"),
+            Self::OtherHeader(_) => Some("other_header"),
+            Self::HeaderOnly => Some("header_only"),
+            _ => None,
+        }
+    }
+
     pub(super) fn read(self) -> Fault {
         match self {
             Self::Status(Status(code)) => Fault::status(code),
             Self::Answer(answer) => answer.read(),
-            Self::Wait(WaitText { status: Status(code), wait: Time(wait), told_as }) => {
+            Self::Wait(WaitText { status: WaitStatus(code), wait: Time(wait), told_as }) => {
                 Fault::Wait { code, wait, form: told_as.map(RetryAfterText::read) }
             }
-            Self::Redirect(to) => Fault::Redirect { to },
+            Self::Redirect(Line(to)) => Fault::Redirect { to },
             Self::HtmlPage => Fault::WrongContentType,
             Self::NoAnswer => Fault::NoAnswer,
             Self::Reset => Fault::Reset,
@@ -149,7 +156,7 @@ impl Then {
             Self::HugeHead => Fault::HugeHead,
             Self::ManyHeaders => Fault::ManyHeaders,
             Self::Informational(n) => Fault::Informational(n),
-            Self::Header(HeaderText { name, value }) => Fault::Header(name, value),
+            Self::Header(HeaderText { name: LineName(name), value: Line(value) }) => Fault::Header(name, value),
             Self::Untyped => Fault::Untyped,
             Self::GzipCut => Fault::GzipCut,
             Self::GzipBadCrc => Fault::GzipBadCrc,
@@ -172,7 +179,9 @@ impl Then {
 
 impl AnswerText {
     fn read(self) -> Fault {
-        let lines = |(name, Texts(values)): (String, Texts)| values.into_iter().map(move |value| (name.clone(), value));
+        let lines = |(LineName(name), Texts(values)): (LineName, Texts)| {
+            values.into_iter().map(move |value| (name.clone(), value))
+        };
         Fault::Status {
             code: self.status.0,
             headers: self.headers.into_iter().flat_map(lines).collect(),

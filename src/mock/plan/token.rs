@@ -2,22 +2,26 @@
 //!
 //! What is said of a token's life is any JSON value, since what clients meet is any JSON value.
 
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use crate::mock::MockTenantBuilder;
+use crate::mock::desk::is_meant;
+use crate::mock::ledger::CallKind;
+use crate::mock::request::{Call, MockRequest};
 use crate::mock::settings::{TokenOutage, TokenTrouble};
 use crate::mock::token::ExpiresIn;
 
 use super::error::PlanError;
 use super::limits::Between;
-use super::words::{Status, Time};
+use super::words::{Status, Time, WaitStatus};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenText {
-    path: Option<String>,
+    path: Option<TokenPath>,
     client: Option<ClientText>,
     life: Option<Time>,
     text: Option<String>,
@@ -32,6 +36,28 @@ pub(super) struct TokenText {
     revoked_at: Vec<Time>,
     #[serde(default)]
     outages: Vec<TokenOutageText>,
+}
+
+/// A path of the tenant's own that nothing else stands at.
+struct TokenPath(String);
+
+impl<'de> Deserialize<'de> for TokenPath {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let path = String::deserialize(source)?;
+        let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'));
+        let is_of_the_api = [MockRequest::get(&path, ""), MockRequest::post(&path, "", "")]
+            .iter()
+            .any(|request| Call::read(request, "").kind != CallKind::Other);
+        if !path.starts_with('/') || !is_plain {
+            let due = "it begins with `/` and has no `?`, `#` or blank, such as /oauth2/token";
+            return Err(D::Error::custom(format!("{path:?} is no path of a token endpoint: {due}")));
+        }
+        if is_meant(&path) || is_of_the_api {
+            let due = "write another one, such as /oauth2/token";
+            return Err(D::Error::custom(format!("{path:?} is taken, tokens can't be had there: {due}")));
+        }
+        Ok(Self(path))
+    }
 }
 
 #[derive(Deserialize)]
@@ -70,14 +96,10 @@ enum TroubleText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WaitText {
-    #[serde(default = "too_many")]
-    status: Status,
+    #[serde(default)]
+    status: WaitStatus,
     #[serde(rename = "for")]
     wait: Time,
-}
-
-fn too_many() -> Status {
-    Status(429)
 }
 
 // Null is said like any other value; only a key that is left out is none.
@@ -87,7 +109,7 @@ fn said<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Value>, D::Error>
 
 impl TokenText {
     pub(super) fn lay(self, mut builder: MockTenantBuilder) -> Result<MockTenantBuilder, PlanError> {
-        builder = builder.with(self.path, |b, path| b.token_path(&path));
+        builder = builder.with(self.path, |b, TokenPath(path)| b.token_path(&path));
         builder = builder.with(self.client, |b, client| b.client(&client.id, &client.secret));
         builder = builder.with(self.life, |b, Time(life)| b.token_life(life));
         builder = builder.with(self.text, |b, text| b.token_text(&text));
@@ -118,7 +140,7 @@ impl TokenOutageText {
         let Between { from, to } = Between::of(self.from, self.until)?;
         let kind = match self.then {
             TroubleText::Status(Status(status)) => TokenTrouble::Status(status),
-            TroubleText::Wait(WaitText { status: Status(status), wait: Time(wait) }) => {
+            TroubleText::Wait(WaitText { status: WaitStatus(status), wait: Time(wait) }) => {
                 TokenTrouble::Wait(status, wait)
             }
             TroubleText::Reset => TokenTrouble::Reset,

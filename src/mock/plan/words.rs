@@ -35,6 +35,14 @@ pub(super) struct Size(pub(super) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Amount(pub(super) u64);
 
+/// A count of 1 or more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Positive(pub(super) u64);
+
+/// A duration of more than nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lasting(pub(super) Duration);
+
 /// Calls in a second: more than none, perhaps without end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Rate(pub(super) f64);
@@ -47,7 +55,25 @@ pub(super) struct Chance(pub(super) f64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Status(pub(super) u16);
 
-/// One text or a list of texts.
+/// The status code of an answer that tells to wait, and that clients are held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WaitStatus(pub(super) u16);
+
+impl Default for WaitStatus {
+    fn default() -> Self {
+        Self(429)
+    }
+}
+
+/// What stands behind the name in a line of a head: one line of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line(pub(super) String);
+
+/// The name of a line of a head.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LineName(pub(super) String);
+
+/// One line of text or a list of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Texts(pub(super) Vec<String>);
 
@@ -55,6 +81,9 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     Some((text[..digits].parse().ok()?, &text[digits..]))
 }
+
+/// No plan has use for more, and every moment that is reckoned with stays in the years of four digits.
+const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
 
 fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = number_and_unit(text.trim())?;
@@ -66,7 +95,7 @@ fn duration(text: &str) -> Option<Duration> {
         "d" => 86_400_000,
         _ => return None,
     };
-    number.checked_mul(millis).map(Duration::from_millis)
+    number.checked_mul(millis).map(Duration::from_millis).filter(|time| *time <= LONGEST)
 }
 
 pub(super) fn span(text: &str) -> Option<Span> {
@@ -134,7 +163,30 @@ fn status(text: &str) -> Option<u16> {
     text.parse().ok().filter(|code| (200..=599).contains(code))
 }
 
-const A_DURATION: &str = "a duration such as 250ms, 30s, 15m, 4h or 2d";
+fn positive(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|count| *count > 0)
+}
+
+/// A text that would end its line of the head, and begin one that nobody asked for.
+fn splits_a_head(text: &str) -> bool {
+    text.contains(['\r', '\n', '\0'])
+}
+
+fn line<E: Error>(text: String) -> Result<String, E> {
+    match splits_a_head(&text) {
+        false => Ok(text),
+        true => {
+            Err(E::custom(format!("{text:?} is not one line of a head: write it without line breaks and zero bytes")))
+        }
+    }
+}
+
+fn is_line_name(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_letter)
+}
+
+const A_DURATION: &str = "a duration such as 250ms, 30s, 15m, 4h or 2d, at most 36500d";
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
@@ -144,14 +196,14 @@ impl<'de> Deserialize<'de> for Time {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let due = "a duration such as 30s, or a range such as 20ms..200ms";
+        let due = "a duration such as 30s, or a range such as 20ms..200ms, at most 36500d";
         written(source, due, span)
     }
 }
 
 impl<'de> Deserialize<'de> for Shift {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let due = "a duration such as 10m, or -10m for a clock that is behind";
+        let due = "a duration such as 10m, or -10m for a clock that is behind, at most 36500d";
         written(source, due, shift)
     }
 }
@@ -168,6 +220,35 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
+impl<'de> Deserialize<'de> for Positive {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        written(source, "a whole number of 1 or more", positive).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lasting {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let due = "a duration of more than nothing, such as 250ms, 30s, 15m, 4h or 2d, at most 36500d";
+        written(source, due, |text| duration(text).filter(|time| !time.is_zero())).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Line {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        line(String::deserialize(source)?).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for LineName {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(source)?;
+        match is_line_name(&name) {
+            true => Ok(Self(name)),
+            false => Err(D::Error::custom(format!("{name:?} is no name of a line of a head, such as X-Total-Count"))),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let due = "calls a second such as 20 or 0.5, more than 0, or unlimited";
@@ -178,6 +259,13 @@ impl<'de> Deserialize<'de> for Rate {
 impl<'de> Deserialize<'de> for Status {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         written(source, "a status code from 200 to 599", status).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for WaitStatus {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let due = "429 or 503, the answers whose wait a client is held to; `answer` gives any other";
+        written(source, due, |text| status(text).filter(|code| matches!(code, 429 | 503))).map(Self)
     }
 }
 
@@ -216,7 +304,8 @@ impl<'de> Deserialize<'de> for Texts {
             }
         }
 
-        source.deserialize_any(OneOrMany).map(Self)
+        let texts = source.deserialize_any(OneOrMany)?;
+        texts.into_iter().map(line).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -230,6 +319,10 @@ mod tests {
         assert_eq!(duration("2d"), Some(Duration::from_secs(172_800)));
         for text in ["", "5", "s", "1.5s", "-1s", "5 s", "5sec", "99999999999999999999s", "18446744073709551615d"] {
             assert_eq!(duration(text), None, "{text}");
+        }
+        assert_eq!(duration("36500d"), Some(LONGEST));
+        for text in ["36501d", "3153600001s", "99999999999d"] {
+            assert_eq!((duration(text), span(text), shift(&format!("-{text}"))), (None, None, None), "{text}");
         }
         assert_eq!((size("64KiB"), size("700"), size("2MB")), (Some(65_536), Some(700), Some(2_000_000)));
         assert_eq!((size("64kb"), size("KiB")), (None, None));
