@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::model::Window;
 
+use super::surprise::Surprise;
 use super::tally::{Peaks, Tally};
 
 /// How many calls a ledger keeps if nobody says otherwise.
@@ -67,6 +68,8 @@ pub struct LedgerEntry {
     pub told_to_wait: bool,
     /// Why it was refused, if it was for the tenant's limits.
     pub refused: Option<Refused>,
+    /// Whether no client could have foreseen that refusal.
+    pub(super) surprise: Option<Surprise>,
     /// The template and the window of a submission that could be read.
     pub asked: Option<Arc<(String, Window)>>,
     /// Which of the tenant's tokens it carried or received, counted from 1.
@@ -362,6 +365,7 @@ mod tests {
             status: 200,
             told_to_wait: false,
             refused: None,
+            surprise: None,
             asked: None,
             generation: None,
             dead_token: false,

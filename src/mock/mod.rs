@@ -85,6 +85,7 @@ mod serve;
 mod server;
 mod settings;
 mod standard;
+mod surprise;
 mod tally;
 mod tenant;
 mod tls;

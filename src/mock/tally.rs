@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::model::Window;
 
 use super::ledger::{CallKind, LedgerEntry, Refused};
+use super::surprise::Surprise;
 use super::verdict::FairSecond;
 
 /// Pages that were seen, as stretches from the first to the last of each: pages come nearly in order, so that there are
@@ -80,6 +81,8 @@ pub(super) struct Tally {
     pub(super) statuses: BTreeMap<u16, usize>,
     pub(super) told_to_wait: usize,
     pub(super) too_fast: usize,
+    /// Those of them that told of a limit which nobody could have known, and those that may have been under way then.
+    pub(super) surprises: (usize, usize),
     pub(super) waiting: usize,
     pub(super) open_queries: usize,
     pub(super) pages_served: usize,
@@ -124,6 +127,8 @@ impl Tally {
             Some(Refused::OpenQueries) => self.open_queries += 1,
             None => {}
         }
+        self.surprises.0 += usize::from(call.surprise == Some(Surprise::Met));
+        self.surprises.1 += usize::from(call.surprise == Some(Surprise::UnderWay));
         self.misuses += usize::from(is_misuse(call));
         self.dead_token_calls += usize::from(call.dead_token);
         self.bytes += call.bytes;

@@ -18,7 +18,8 @@ use super::mangle::{instead, mangle};
 use super::query::{Fate, MockQuery};
 use super::request::{Call, MockRequest};
 use super::script::{BodyPlan, Script, StreamFault};
-use super::settings::{Outage, OutageKind, Permission, RetryAfter, Settings, TokenTrouble};
+use super::settings::{Outage, OutageKind, Permission, RateLimitHeaders, RetryAfter, Settings, TokenTrouble};
+use super::surprise::{Surprise, Surprises};
 use super::token::TokenOffice;
 use super::told::{http_date, tell_quotas, wait_in, wait_lines, whole_seconds};
 use super::verdict::Verdict;
@@ -32,6 +33,7 @@ pub struct Tenant {
     pub(super) queries: Vec<MockQuery>,
     tokens: TokenOffice,
     limiter: Limiter,
+    surprises: Surprises,
     faults: FaultBook,
     ledger: Ledger,
     /// Since when the ledger counts.
@@ -45,6 +47,7 @@ pub(super) struct Remarks {
     pub(super) query: Option<String>,
     pub(super) asked: Option<(String, Window)>,
     pub(super) refused: Option<Refused>,
+    surprise: Option<Surprise>,
     told_to_wait: bool,
     dead_token: bool,
     faulted: bool,
@@ -57,6 +60,7 @@ impl Tenant {
         Self {
             tokens: TokenOffice::new(settings.token.clone(), settings.seed, settings.revocations.clone()),
             limiter: Limiter::new(settings.rates.clone(), settings.quotas.clone(), settings.block),
+            surprises: Surprises::default(),
             faults,
             queries: Vec::new(),
             counts_since: Duration::ZERO,
@@ -89,6 +93,7 @@ impl Tenant {
             status: script.status_sent(),
             told_to_wait: remarks.told_to_wait,
             refused: remarks.refused,
+            surprise: remarks.surprise,
             asked: remarks.asked.map(Arc::new),
             generation: remarks.generation,
             dead_token: remarks.dead_token,
@@ -121,6 +126,9 @@ impl Tenant {
             Admission::Admitted => {}
             Admission::TooFast(wait) => {
                 remarks.refused = Some(Refused::TooFast);
+                let are_told = self.settings.rate_limit_headers != RateLimitHeaders::None;
+                let standings = self.limiter.standings(now);
+                remarks.surprise = self.surprises.judge(now, self.limiter.rates(), &standings, are_told);
                 return self.throttled(429, wait, now, "too many requests");
             }
             Admission::Waiting { rest, .. } => {
@@ -317,7 +325,6 @@ impl Tenant {
             now,
             ledger: self.ledger.clone(),
             rates: self.limiter.rates().clone(),
-            quotas: self.settings.quotas.clone(),
             queries: self.queries.clone(),
             query_life: self.settings.query_life,
         }

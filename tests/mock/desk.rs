@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use cxtract::mock::{Grade, MockHost, MockReport, MockRequest, MockTenant, MockTenantBuilder, RunningMock, Scorecard};
+use cxtract::mock::{
+    Finding, Grade, MockHost, MockReport, MockRequest, MockTenant, MockTenantBuilder, RateLimitHeaders, RunningMock,
+    Scorecard,
+};
 use serde_json::Value;
 
 use crate::client::{Answer, Client, SUBMISSION, page_path};
@@ -230,14 +233,45 @@ fn refusals_by_a_limit_that_fell_are_no_slip_and_those_after_it_are() {
         let mock = busy().start().unwrap();
         mock.with(|tenant| *tenant = fallen(n_calls));
         let finding = |card: Scorecard| card.findings.into_iter().find(|finding| finding.name == "keeps_to_the_rate");
-        while mock.now() < SOON {
-            std::thread::park_timeout(SOON);
-        }
         let finding = finding(mock.scorecard()).unwrap();
         assert!(finding.allowed.starts_with("1 to 5 in any second, 1 refusal"), "{}", finding.allowed);
         finding.ok
     };
     assert_eq!([hasty(1), hasty(4)], [true, false]);
+}
+
+/// How a tenant with a quota of five calls in a second judges a client that asks twelve times at once, three times over.
+fn over_the_quota(builder: MockTenantBuilder, until: Duration) -> Finding {
+    let plan = "{requests_per_second: 100, quotas: [{calls: 5, per: 1s}], retry_after: missing}";
+    let mut tenant = builder.plan(plan).unwrap().build();
+    for n in 0..36 {
+        let at = Duration::from_millis(n / 12 * 1500 + n % 12);
+        tenant.answer(&MockRequest::get("/api/v2/reporting/queries/q", "none"), at);
+    }
+    let mock = busy().start().unwrap();
+    mock.with(|shown| *shown = tenant);
+    while mock.now() < until {
+        std::thread::park_timeout(SOON);
+    }
+    let card = mock.scorecard();
+    card.findings.into_iter().find(|finding| finding.name == "keeps_to_the_rate").unwrap()
+}
+
+#[test]
+fn a_grade_does_not_change_while_nothing_is_called() {
+    let [early, late] = [0, 300].map(|ms| over_the_quota(MockTenant::builder(), Duration::from_millis(ms)));
+    assert_eq!(early, late);
+    assert_eq!((early.grade, early.found.as_str()), (Grade::Poor, "21 refused of 36 calls, 12 in the busiest second"));
+}
+
+#[test]
+fn a_refusal_that_nobody_could_foresee_is_allowed_for_once_and_not_where_headers_foretell_it() {
+    let allowed = |told| over_the_quota(MockTenant::builder().rate_limit_style(told), Duration::ZERO).allowed;
+    let untold = "100 in any second, 3 refusals by limits that nobody told of";
+    assert_eq!(allowed(RateLimitHeaders::None), untold);
+    for told in [RateLimitHeaders::Structured, RateLimitHeaders::Prefixed, RateLimitHeaders::Separate] {
+        assert_eq!(allowed(told), "100 in any second");
+    }
 }
 
 #[test]

@@ -162,8 +162,9 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let pages_again = (verdict.pages_served / 100).max(2) as u64;
     let tokens = verdict.tokens_issued.max(1) as u64;
     let dead_tokens = tokens * verdict.most_pages_under_way.max(1) as u64;
-    // When a limit is met that nobody told of, what is under way meets it as well.
-    let surprised = evidence.n_surprises as usize * (verdict.most_pages_under_way + 1);
+    // When a limit is met that nobody told of, what is under way meets it as well; no more than ever was.
+    let (met, under_way) = tally.surprises;
+    let surprised = met + under_way.min(met * verdict.most_pages_under_way.saturating_sub(1));
     let on_pages = 1.0 - verdict.control_share;
     let mut findings = vec![
         WAITS.at_most(0, 0, verdict.calls_while_told_to_wait as u64, "call"),

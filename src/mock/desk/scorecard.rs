@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::mock::ledger::{CallKind, Ledger};
-use crate::mock::limit::{Quota, Rates};
+use crate::mock::limit::Rates;
 use crate::mock::query::{Fate, MockQuery};
 use crate::mock::tally::Tally;
 use crate::mock::verdict::Verdict;
@@ -33,7 +33,6 @@ pub(in crate::mock) struct Records {
     pub(in crate::mock) now: Duration,
     pub(in crate::mock) ledger: Ledger,
     pub(in crate::mock) rates: Rates,
-    pub(in crate::mock) quotas: Vec<Quota>,
     pub(in crate::mock) queries: Vec<MockQuery>,
     pub(in crate::mock) query_life: Duration,
 }
@@ -42,10 +41,8 @@ pub(in crate::mock) struct Records {
 pub(super) struct Evidence<'a> {
     pub(super) verdict: &'a Verdict,
     pub(super) tally: &'a Tally,
-    /// The least and the most that was allowed in a second.
+    /// The least and the most that was allowed in a second, from the first call to the last.
     pub(super) allowed: (f64, f64),
-    /// How often a limit was met that no client could have known: one that fell, or one over a longer time.
-    pub(super) n_surprises: u64,
     pub(super) polls_in_any_second: usize,
     /// Queries that failed or expired, so that another one had to be submitted.
     pub(super) n_lost_queries: usize,
@@ -191,8 +188,7 @@ impl Scorecard {
         let evidence = Evidence {
             verdict: &verdict,
             tally: &tally,
-            allowed: records.allowed(),
-            n_surprises: records.surprises(),
+            allowed: records.allowed(&tally),
             polls_in_any_second,
             n_lost_queries: in_state(&["failed", "gone"]),
             n_unread: unread.count(),
@@ -212,17 +208,10 @@ impl Records {
         self.queries.iter().filter(counts).map(|query| (query, self.state(query)))
     }
 
-    fn allowed(&self) -> (f64, f64) {
-        let rates = || self.rates.between(self.since, self.now);
+    fn allowed(&self, tally: &Tally) -> (f64, f64) {
+        let (first, last) = (tally.first_call.unwrap_or(self.now), tally.last_call.unwrap_or(self.now));
+        let rates = || self.rates.between(first, last);
         (rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max))
-    }
-
-    fn surprises(&self) -> u64 {
-        let rates: Vec<f64> = self.rates.between(self.since, self.now).collect();
-        let falls = rates.windows(2).filter(|pair| pair[1] < pair[0]).count() as u64;
-        let time = (self.now - self.since).as_secs_f64();
-        let refills = self.quotas.iter().map(|quota| (time / quota.per.as_secs_f64().max(1e-3)) as u64 + 1);
-        falls + refills.sum::<u64>()
     }
 
     fn state(&self, query: &MockQuery) -> &'static str {
