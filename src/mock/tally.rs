@@ -32,6 +32,11 @@ impl PagesSeen {
         true
     }
 
+    /// Whether all pages from 1 to that one were seen.
+    fn has_all(&self, last: u64) -> bool {
+        last == 0 || self.0.range(..=1).next_back().is_some_and(|(_, &to)| to >= last)
+    }
+
     fn len(&self) -> u64 {
         self.0.iter().map(|(from, to)| to - from + 1).sum()
     }
@@ -49,6 +54,8 @@ pub(super) struct QueryTally {
     pub(super) said_gone: bool,
     pub(super) last_call: Duration,
     served: PagesSeen,
+    /// Pages that were answered whole, whatever stood on them.
+    answered: PagesSeen,
     /// Those of them that no fault had a hand in.
     served_well: PagesSeen,
 }
@@ -57,6 +64,11 @@ impl QueryTally {
     /// Different pages with rows that were served whole.
     pub(super) fn pages_served(&self) -> u64 {
         self.served.len()
+    }
+
+    /// Whether every page from 1 to that one was answered whole.
+    pub(super) fn has_all_pages(&self, last: u64) -> bool {
+        self.answered.has_all(last)
     }
 }
 
@@ -167,6 +179,7 @@ impl Tally {
             && let Some(page) = call.page
         {
             query.rows += call.rows;
+            query.answered.insert(page);
             if call.rows > 0 {
                 query.served.insert(page);
             }
@@ -241,11 +254,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn pages_are_all_there_from_the_first_one_on() {
+        let mut seen = PagesSeen::default();
+        assert!(seen.has_all(0) && !seen.has_all(1));
+        [2, 3].map(|page| seen.insert(page));
+        assert!(!seen.has_all(3));
+        seen.insert(1);
+        assert!(seen.has_all(3) && !seen.has_all(4));
+    }
+
+    #[test]
     fn a_page_is_new_once_whatever_the_order() {
         let mut seen = PagesSeen::default();
         let pages = [5, 1, 2, 4, 3, 9, u64::MAX, 0];
         assert!(pages.iter().all(|&page| seen.insert(page)));
         assert!(pages.iter().all(|&page| !seen.insert(page)));
+        assert!(seen.has_all(5) && !seen.has_all(6) && !seen.has_all(9));
         assert_eq!(seen.0.into_iter().collect::<Vec<_>>(), [(0, 5), (9, 9), (u64::MAX, u64::MAX)]);
     }
 }

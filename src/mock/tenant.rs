@@ -325,9 +325,16 @@ impl Tenant {
             now,
             ledger: self.ledger.clone(),
             rates: self.limiter.rates().clone(),
+            pages_to_read: self.queries.iter().map(|query| self.pages_to_read(query)).collect(),
             queries: self.queries.clone(),
             query_life: self.settings.query_life,
         }
+    }
+
+    /// The last page that a client needs; 0 before the end was shown, when there is nothing to hold against it.
+    fn pages_to_read(&self, query: &MockQuery) -> u64 {
+        let report = self.settings.report(&query.template).filter(|_| query.read_to_end);
+        report.map_or(0, |report| report.pages_to_read(query.page_size))
     }
 
     /// Forgets every call, as if counting began at `now`. Limits, tokens and queries stay as they are.

@@ -131,6 +131,23 @@ fn a_client_that_does_as_it_should_is_good_in_every_respect() {
 }
 
 #[test]
+fn a_query_is_read_when_its_end_was_shown_and_every_page_before_it_was_served() {
+    let mock = busy().start().unwrap();
+    let mut client = Client::connect(&mock);
+    let query = client.submitted();
+    let mut state_after = |page| {
+        assert_eq!(client.page(&query, page).status(), 200);
+        mock.scorecard().queries[0].state
+    };
+    assert_eq!([1, 3, 5, 7, 11].map(&mut state_after), ["reading"; 5]);
+    assert_eq!([2, 4, 6, 8, 9, 10].map(state_after), ["reading", "reading", "reading", "reading", "reading", "read"]);
+    // What was read before the books were begun anew is not asked for again.
+    mock.with(|tenant| tenant.forget_ledger(mock.now()));
+    assert_eq!(client.page(&query, 11).status(), 200);
+    assert_eq!(mock.scorecard().queries[0].state, "read");
+}
+
+#[test]
 fn what_the_endpoint_tells_is_the_verdict_and_more() {
     let mock = busy().start().unwrap();
     polite(&mock);

@@ -147,6 +147,12 @@ const UNREAD: Rule = Rule {
     advice: "results end where the answers say so (an empty page, a page with the header alone, a Link without next, a \
              404 after page 1), not where a count says so",
 };
+const GAPS: Rule = Rule {
+    name: "reads_every_page",
+    what: "reads every page before the end",
+    advice: "ask for the pages from 1 to the last one, and for one that did not arrive whole again, until it does; what is \
+             missing is missing from the file",
+};
 
 /// A share of pages is judged from so many pages on.
 const PAGES_TO_JUDGE: usize = 50;
@@ -205,6 +211,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
         DEAD_TOKENS.at_most(dead_tokens, u64::MAX, verdict.dead_token_calls as u64, "call"),
         PROTOCOL.at_most(0, u64::MAX, tally.misuses as u64, "call"),
         UNREAD.at_most(0, u64::MAX, evidence.n_unread as u64, "query"),
+        GAPS.at_most(0, u64::MAX, evidence.n_with_gaps as u64, "query"),
     ];
     if verdict.pages_served >= PAGES_TO_JUDGE {
         findings.push(SHARE.held(on_pages >= 0.8, false, percent(on_pages), "at least 80 %".to_owned()));

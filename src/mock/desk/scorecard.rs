@@ -34,6 +34,8 @@ pub(in crate::mock) struct Records {
     pub(in crate::mock) ledger: Ledger,
     pub(in crate::mock) rates: Rates,
     pub(in crate::mock) queries: Vec<MockQuery>,
+    /// For each query, the last page that its client needs; 0 before the end was shown.
+    pub(in crate::mock) pages_to_read: Vec<u64>,
     pub(in crate::mock) query_life: Duration,
 }
 
@@ -47,6 +49,8 @@ pub(super) struct Evidence<'a> {
     /// Queries that failed or expired, so that another one had to be submitted.
     pub(super) n_lost_queries: usize,
     pub(super) n_unread: usize,
+    /// Queries whose end was seen, and not all the pages before it.
+    pub(super) n_with_gaps: usize,
 }
 
 /// How a client behaves, for people and for programs.
@@ -184,14 +188,16 @@ impl Scorecard {
             let last = tally.queries.get(&*query.id).map_or(query.submitted, |seen| seen.last_call);
             last.max(query.ready_at) + LEFT_AFTER <= records.now
         };
-        let unread = states.iter().filter(|(query, state)| matches!(*state, "ready" | "reading") && was_left(query));
+        let left = states.iter().filter(|(query, state)| matches!(*state, "ready" | "reading") && was_left(query));
+        let (with_gaps, unread): (Vec<_>, Vec<_>) = left.map(|(query, _)| *query).partition(|q| q.read_to_end);
         let evidence = Evidence {
             verdict: &verdict,
             tally: &tally,
             allowed: records.allowed(&tally),
             polls_in_any_second,
             n_lost_queries: in_state(&["failed", "gone"]),
-            n_unread: unread.count(),
+            n_unread: unread.len(),
+            n_with_gaps: with_gaps.len(),
         };
         let findings = findings(&evidence);
         let newest = states.len().saturating_sub(QUERIES_LISTED);
@@ -205,7 +211,13 @@ impl Records {
     /// The queries that belong to what is counted, each with its state.
     fn queries_counted<'a>(&'a self, tally: &'a Tally) -> impl Iterator<Item = (&'a MockQuery, &'static str)> {
         let counts = |query: &&MockQuery| query.submitted >= self.since || tally.queries.contains_key(&*query.id);
-        self.queries.iter().filter(counts).map(|query| (query, self.state(query)))
+        let all = self.queries.iter().zip(&self.pages_to_read).filter(move |(query, _)| counts(query));
+        all.map(|(query, &last)| {
+            // Of a query that is older than what is counted, nobody knows which pages were read.
+            let is_whole = || tally.queries.get(&*query.id).is_some_and(|seen| seen.has_all_pages(last));
+            let is_read = query.read_to_end && (last == 0 || query.submitted < self.since || is_whole());
+            (query, self.state(query, is_read))
+        })
     }
 
     fn allowed(&self, tally: &Tally) -> (f64, f64) {
@@ -214,10 +226,10 @@ impl Records {
         (rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max))
     }
 
-    fn state(&self, query: &MockQuery) -> &'static str {
+    fn state(&self, query: &MockQuery, is_read: bool) -> &'static str {
         let is_ready = self.now >= query.ready_at;
         match query.fate {
-            _ if query.read_to_end => "read",
+            _ if is_read => "read",
             _ if query.is_gone(self.now, self.query_life) => "gone",
             Some(Fate::Fails(_)) if is_ready => "failed",
             _ if query.pages_served > 0 => "reading",

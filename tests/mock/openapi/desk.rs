@@ -75,7 +75,7 @@ fn busy() -> (Tenant, Duration) {
 fn busy_tenant() -> MockTenantBuilder {
     MockTenant::builder()
         .default_report(MockReport::with_rows(10_000))
-        .report("other", MockReport::with_rows(2700))
+        .report("other", MockReport::with_rows(2600))
         .ready_after(Duration::from_secs(9))
         .max_open_queries(5)
         .fate(3, Fate::Fails("out of luck".into()))
