@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::model::Window;
 
+use super::limit::Rates;
 use super::surprise::Surprise;
 use super::tally::{Peaks, Tally};
 
@@ -119,6 +120,7 @@ pub struct Ledger {
     /// The token calls among them: a life may be longer than what is kept.
     token_calls_gone: Vec<TokenCall>,
     peaks: Peaks,
+    rates: Rates,
     keep: usize,
     names: HashSet<Arc<str>>,
 }
@@ -148,9 +150,15 @@ impl Ledger {
             gone: Tally::default(),
             token_calls_gone: Vec::new(),
             peaks: Peaks::default(),
+            rates: Rates::constant(f64::INFINITY),
             keep: calls.max(1),
             names: HashSet::new(),
         }
+    }
+
+    /// The same, held against those rates.
+    pub(super) fn against(self, rates: Rates) -> Self {
+        Self { rates, ..self }
     }
 
     /// The place that the next call gets.
@@ -229,7 +237,8 @@ impl Ledger {
         let seam = self.entries[n - 1].at + Duration::from_secs(1);
         let reach = n + self.entries[n..].partition_point(|call| call.at < seam);
         let entries = self.entries[..reach].to_vec();
-        Self { entries, peaks: self.peaks.clone(), ..Self::keeping(reach) }.peaks()
+        let seen = Self { entries, peaks: self.peaks.clone(), ..Self::keeping(reach) };
+        seen.against(self.rates.clone()).peaks()
     }
 
     /// Every token call since it began.
@@ -241,6 +250,7 @@ impl Ledger {
     pub(super) fn peaks(&self) -> Peaks {
         let peaks = Peaks {
             calls_in_any_second: self.max_in_any_second(),
+            calls_against_allowed: self.most_against_allowed(),
             polls_in_any_second: self.max_polls_in_any_second(),
             pages_under_way: self.max_in_flight(CallKind::Page),
             least_fair_second: self.least_fair_second(),
@@ -276,6 +286,20 @@ impl Ledger {
     /// The most calls within any sliding second.
     pub fn max_in_any_second(&self) -> usize {
         most_in_any_second(self.iter().map(|entry| entry.at).collect())
+    }
+
+    /// The most calls up to any of them, refused ones included, as a share of what the rate allowed within its window.
+    fn most_against_allowed(&self) -> Option<f64> {
+        let mut times: Vec<Duration> = self.iter().map(|entry| entry.at).collect();
+        times.sort_unstable();
+        let shares = times.iter().enumerate().filter_map(|(nth, &at)| {
+            // Calls of one moment are judged by the last of them.
+            let is_last = times.get(nth + 1).is_none_or(|next| *next > at);
+            let (window, allowed) = self.rates.window_until(at).filter(|_| is_last)?;
+            let gone = times[..=nth].partition_point(|&earlier| earlier + window <= at);
+            Some((nth + 1 - gone) as f64 / allowed)
+        });
+        shares.reduce(f64::max)
     }
 
     /// The most status calls of one query within any sliding second.

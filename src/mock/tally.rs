@@ -227,6 +227,8 @@ fn is_misuse(call: &LedgerEntry) -> bool {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Peaks {
     pub(super) calls_in_any_second: usize,
+    /// The most calls as a share of what was allowed just then; none without a limit.
+    pub(super) calls_against_allowed: Option<f64>,
     pub(super) polls_in_any_second: usize,
     pub(super) pages_under_way: usize,
     pub(super) least_fair_second: Option<FairSecond>,
@@ -238,6 +240,11 @@ impl Peaks {
         let spread = |second: &FairSecond| second.most() - second.least();
         Self {
             calls_in_any_second: self.calls_in_any_second.max(other.calls_in_any_second),
+            calls_against_allowed: self
+                .calls_against_allowed
+                .into_iter()
+                .chain(other.calls_against_allowed)
+                .reduce(f64::max),
             polls_in_any_second: self.polls_in_any_second.max(other.polls_in_any_second),
             pages_under_way: self.pages_under_way.max(other.pages_under_way),
             least_fair_second: self

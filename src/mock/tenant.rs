@@ -64,7 +64,7 @@ impl Tenant {
             faults,
             queries: Vec::new(),
             counts_since: Duration::ZERO,
-            ledger: Ledger::keeping(settings.ledger_keeps),
+            ledger: Ledger::keeping(settings.ledger_keeps).against(settings.rates.clone()),
             settings,
         }
     }

@@ -257,6 +257,10 @@ fn refusals_by_a_limit_that_fell_are_no_slip_and_those_after_it_are() {
     assert_eq!([hasty(1), hasty(4)], [true, false]);
 }
 
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
 /// How a tenant with a quota of five calls in a second judges a client that asks twelve times at once, three times over.
 fn over_the_quota(builder: MockTenantBuilder, until: Duration) -> Finding {
     let plan = "{requests_per_second: 100, quotas: [{calls: 5, per: 1s}], retry_after: missing}";
@@ -289,6 +293,29 @@ fn a_refusal_that_nobody_could_foresee_is_allowed_for_once_and_not_where_headers
     for told in [RateLimitHeaders::Structured, RateLimitHeaders::Prefixed, RateLimitHeaders::Separate] {
         assert_eq!(allowed(told), "100 in any second");
     }
+}
+
+#[test]
+fn a_seconds_calls_are_held_against_what_was_allowed_in_that_second() {
+    let most = |calls: &[(u64, u64)], keeps: usize| {
+        let change = |builder: MockTenantBuilder, (at, rate)| builder.requests_per_second_from(ms(at), rate);
+        let changes = [(3000, 5.0), (6000, 100.0)];
+        let builder = changes.into_iter().fold(busy().requests_per_second(20.0), change);
+        let mut tenant = builder.ledger_keeps(keeps).build();
+        for &(at, n) in calls {
+            (0..n).for_each(|_| drop(tenant.answer(&MockRequest::get("/elsewhere", "none"), ms(at))));
+        }
+        let mock = busy().start().unwrap();
+        mock.with(|shown| *shown = tenant);
+        mock.scorecard().figures.most_against_allowed
+    };
+    assert_eq!(most(&[], 1000), None);
+    assert_eq!(most(&[(0, 20), (1600, 10), (2500, 20)], 1000), Some(1.5));
+    assert_eq!(most(&[(0, 20), (7000, 100)], 1000), Some(1.0));
+    // Once the rate has fallen, what was right before is three times too much; later it is little.
+    assert_eq!(most(&[(4500, 15)], 1000), Some(3.0));
+    assert_eq!(most(&[(4500, 15), (8000, 150)], 100), Some(3.0));
+    assert_eq!(most(&[(6000, 50)], 1000), Some(0.5));
 }
 
 #[test]

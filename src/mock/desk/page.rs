@@ -83,7 +83,7 @@ fn figures(card: &Scorecard) -> Vec<(&'static str, String)> {
     vec![
         ("allowed in a second", figures.allowed_per_second.map_or_else(|| "no limit".to_owned(), rate)),
         ("most in any second", n(verdict.most_in_any_second)),
-        ("the same against the limit", against),
+        ("most against what was allowed", against),
         ("calls a second", or_dash(figures.calls_per_second.map(|calls| format!("{calls:.1}")))),
         ("rate used while reading", or_dash(verdict.budget_used.map(percent))),
         ("calls spent on pages", percent(figures.pages_share)),

@@ -46,6 +46,7 @@ pub(super) struct Evidence<'a> {
     /// The least and the most that was allowed in a second, from the first call to the last.
     pub(super) allowed: (f64, f64),
     pub(super) polls_in_any_second: usize,
+    pub(super) most_against_allowed: Option<f64>,
     /// Queries that failed or expired, so that another one had to be submitted.
     pub(super) n_lost_queries: usize,
     pub(super) n_unread: usize,
@@ -85,7 +86,7 @@ pub struct Figures {
     pub last_call_ms: Option<f64>,
     /// Calls allowed in any second at this moment; none without a limit.
     pub allowed_per_second: Option<f64>,
-    /// The busiest second's calls as a share of the most that was ever allowed in one; none without a limit.
+    /// The most calls within a second as a share of what was allowed in that second; none without a limit or calls.
     pub most_against_allowed: Option<f64>,
     /// Calls a second from the first to the last; none before two.
     pub calls_per_second: Option<f64>,
@@ -180,7 +181,7 @@ impl Scorecard {
     /// Makes it from what a tenant has written down.
     pub(in crate::mock) fn new(name: &str, records: Records) -> Self {
         let (tally, peaks) = (records.ledger.tally(), records.ledger.peaks());
-        let polls_in_any_second = peaks.polls_in_any_second;
+        let (polls_in_any_second, most_against_allowed) = (peaks.polls_in_any_second, peaks.calls_against_allowed);
         let verdict = Verdict::from_sums(&records.ledger, &tally, peaks, &records.rates);
         let states: Vec<(&MockQuery, &str)> = records.queries_counted(&tally).collect();
         let in_state = |wanted: &[&str]| states.iter().filter(|(_, state)| wanted.contains(state)).count();
@@ -195,6 +196,7 @@ impl Scorecard {
             tally: &tally,
             allowed: records.allowed(&tally),
             polls_in_any_second,
+            most_against_allowed,
             n_lost_queries: in_state(&["failed", "gone"]),
             n_unread: unread.len(),
             n_with_gaps: with_gaps.len(),
@@ -279,8 +281,7 @@ impl Figures {
             first_call_ms: tally.first_call.map(ms),
             last_call_ms: tally.last_call.map(ms),
             allowed_per_second: limit(records.rates.at(records.now)),
-            most_against_allowed: limit(evidence.allowed.1)
-                .map(|most| verdict.most_in_any_second as f64 / most.max(1.0)),
+            most_against_allowed: evidence.most_against_allowed,
             calls_per_second: reach.filter(|reach| *reach > 0.0).map(|reach| (tally.calls - 1) as f64 / reach),
             calls_by_kind: CallsByKind { token, submit, status, page, other },
             answers: tally.statuses.clone(),
