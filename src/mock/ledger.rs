@@ -49,6 +49,17 @@ pub enum Refused {
     OpenQueries,
 }
 
+/// What a submission asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Asked {
+    /// Its template.
+    pub template: String,
+    /// Its window.
+    pub window: Window,
+    /// The same for all submissions that ask for the same form, page size and filters.
+    pub rest: u64,
+}
+
 /// One call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerEntry {
@@ -71,8 +82,8 @@ pub struct LedgerEntry {
     pub refused: Option<Refused>,
     /// Whether no client could have foreseen that refusal.
     pub(super) surprise: Option<Surprise>,
-    /// The template and the window of a submission that could be read.
-    pub asked: Option<Arc<(String, Window)>>,
+    /// What a submission that could be read asks for.
+    pub asked: Option<Arc<Asked>>,
     /// Which of the tenant's tokens it carried or received, counted from 1.
     pub generation: Option<u64>,
     /// Whether it carried a token of this tenant's that had run out or was taken back.

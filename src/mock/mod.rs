@@ -104,7 +104,7 @@ pub use fault::{Fault, FaultRule, Matcher};
 pub use file::CsvFile;
 pub use flaws::{Flaw, Oddity};
 pub use host::{MockHost, MockHostBuilder, RunningHost, StoppedHost};
-pub use ledger::{CallKind, Ledger, LedgerEntry, Refused, TokenLife};
+pub use ledger::{Asked, CallKind, Ledger, LedgerEntry, Refused, TokenLife};
 pub use openapi::openapi;
 pub use page::PageBody;
 pub use plan::{MockPlan, PlanError};

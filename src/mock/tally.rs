@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::Window;
-
-use super::ledger::{CallKind, LedgerEntry, Refused};
+use super::ledger::{Asked, CallKind, LedgerEntry, Refused};
 use super::surprise::Surprise;
 use super::verdict::FairSecond;
 
@@ -112,7 +110,7 @@ pub(super) struct Tally {
     pub(super) first_call: Option<Duration>,
     pub(super) last_call: Option<Duration>,
     pub(super) queries: HashMap<Arc<str>, QueryTally>,
-    asked: HashSet<Arc<(String, Window)>>,
+    asked: HashSet<Arc<Asked>>,
     reading: Option<Reading>,
 }
 

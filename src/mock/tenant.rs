@@ -12,7 +12,7 @@ use super::data::mix;
 use super::desk::Records;
 use super::expected::Expected;
 use super::fault::{Fault, FaultBook, FaultRule, Target};
-use super::ledger::{CallKind, Ledger, LedgerEntry, Refused};
+use super::ledger::{Asked, CallKind, Ledger, LedgerEntry, Refused};
 use super::limit::{Admission, Limiter};
 use super::mangle::{instead, mangle};
 use super::query::{Fate, MockQuery};
@@ -45,7 +45,7 @@ pub struct Tenant {
 pub(super) struct Remarks {
     pub(super) generation: Option<u64>,
     pub(super) query: Option<String>,
-    pub(super) asked: Option<(String, Window)>,
+    pub(super) asked: Option<Asked>,
     pub(super) refused: Option<Refused>,
     surprise: Option<Surprise>,
     told_to_wait: bool,

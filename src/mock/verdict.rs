@@ -83,7 +83,7 @@ pub struct Verdict {
     pub most_pages_under_way: usize,
     /// The least fair second after the first five of reading, by pages between the most and the least served.
     pub least_fair_second: Option<FairSecond>,
-    /// Queries accepted beyond the first one for the same template and window.
+    /// Queries accepted beyond the first one for the same template, window, filters and page size.
     pub duplicate_submissions: usize,
     /// The share of calls that were for no page.
     pub control_share: f64,
@@ -198,7 +198,7 @@ impl Ledger {
         self.tally().pages_served_again
     }
 
-    /// How many queries were accepted beyond the first one for the same template and window.
+    /// How many queries were accepted beyond the first one for the same template, window, filters and page size.
     pub fn duplicate_submissions(&self) -> usize {
         self.tally().duplicate_submissions
     }

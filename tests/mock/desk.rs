@@ -222,6 +222,40 @@ fn haste_and_open_queries_and_calls_while_told_to_wait_are_found() {
 }
 
 #[test]
+fn only_the_same_submission_is_a_repetition() {
+    let submission = |page_size: u64, filters: &str| {
+        format!(
+            "{{\"templateId\":\"t\",\"format\":\"csv\",\"pageSize\":{page_size},\"query\":{{\"startDate\":\
+             \"2024-01-01T00:00:00.000Z\",\"endDate\":\"2024-01-31T23:59:59.999Z\"{filters}}}}}"
+        )
+    };
+    let filter = |value: &str| {
+        format!(",\"filters\":[{{\"field\":\"skill\",\"operator\":\"eq\",\"value\":\"{value}\"}}]")
+    };
+    let reordered = ",\"filters\":[{\"value\":\"a\",\"operator\":\"eq\",\"field\":\"skill\"}]";
+    let submissions = [
+        (submission(100, ""), 0),
+        (submission(100, &filter("a")), 0),
+        (submission(100, &filter("b")), 0),
+        (submission(50, &filter("b")), 0),
+        (submission(100, reordered), 1),
+        (submission(100, ",\"filters\":[]"), 2),
+    ];
+    let mock = busy().start().unwrap();
+    let mut client = Client::connect(&mock);
+    for (submission, n_repeated) in submissions {
+        let answer = client.send(&format!(
+            "POST /api/v2/reporting/queries HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: \
+             application/json\r\nContent-Length: {}\r\n\r\n{submission}",
+            client.token,
+            submission.len()
+        ));
+        assert_eq!(answer.status(), 202, "{}", answer.text());
+        assert_eq!(mock.verdict().duplicate_submissions, n_repeated, "{submission}");
+    }
+}
+
+#[test]
 fn what_a_client_could_not_help_is_no_slip() {
     // The query expires under way, and is submitted again.
     let mock = busy().start().unwrap();
