@@ -353,6 +353,25 @@ fn a_seconds_calls_are_held_against_what_was_allowed_in_that_second() {
 }
 
 #[test]
+fn who_calls_on_while_told_to_wait_does_not_keep_to_the_rate_either() {
+    let found = |n_calls: u64| {
+        let mut tenant = MockTenant::builder().requests_per_second(5.0).build();
+        let mut ask = |at| tenant.answer(&MockRequest::get("/elsewhere", "none"), ms(at)).status;
+        (0..500).for_each(|n| assert_eq!(ask(n * 200), 404));
+        assert_eq!(ask(499 * 200), 429);
+        (0..n_calls).for_each(|n| assert_eq!(ask(499 * 200 + 301 + n), 429));
+        let mock = busy().start().unwrap();
+        mock.with(|shown| *shown = tenant);
+        let card = mock.scorecard();
+        card.findings.into_iter().find(|finding| finding.name == "keeps_to_the_rate").unwrap()
+    };
+    let (once, on) = (found(0), found(80));
+    assert_eq!((once.grade, once.found.as_str()), (Grade::Fair, "1 refused of 501 calls, 6 in the busiest second"));
+    let said = "1 refused for haste and 80 while a wait was running, of 581 calls, 85 in the busiest second";
+    assert_eq!((on.grade, on.found.as_str()), (Grade::Poor, said));
+}
+
+#[test]
 fn the_right_file_can_be_had_for_what_was_submitted() {
     let mock = busy().default_report(MockReport::with_rows(20_000)).start().unwrap();
     let of = |template: &str| ask(&mock, &format!("/__mock/expected?template={template}"), "");
