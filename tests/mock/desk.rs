@@ -148,6 +148,35 @@ fn a_query_is_read_when_its_end_was_shown_and_every_page_before_it_was_served() 
 }
 
 #[test]
+fn what_was_left_is_told_after_a_minute_and_at_once_when_all_is_over() {
+    // It stops in the middle of one query, skips pages of another, never polls a third, and reads the last one whole.
+    let mut tenant = busy().default_report(MockReport::with_rows(300)).build();
+    let body = SUBMISSION.to_owned();
+    let form = "grant_type=client_credentials&client_id=i";
+    let request = MockRequest::post("/oauth2/token", "application/x-www-form-urlencoded", form);
+    let answer: Value = serde_json::from_slice(&tenant.answer(&request, ms(0)).body_bytes()).unwrap();
+    let bearer = format!("Bearer {}", answer["access_token"].as_str().unwrap());
+    for (nth, pages) in [&[1, 2][..], &[1, 3, 4], &[], &[1, 2, 3, 4]].into_iter().enumerate() {
+        let body = body.replace("detail", &format!("t{nth}"));
+        let request = MockRequest::post("/api/v2/reporting/queries", "application/json", body);
+        assert_eq!(tenant.answer(&request.with_header("Authorization", &bearer), ms(1)).status, 202);
+        let query = tenant.queries()[nth].id.clone();
+        for &page in pages {
+            let request = MockRequest { method: "GET".into(), target: page_path(&query, page), ..MockRequest::default() };
+            assert_eq!(tenant.answer(&request.with_header("Authorization", &bearer), ms(2)).status, 200);
+        }
+    }
+    let mock = busy().start().unwrap();
+    mock.with(|shown| *shown = tenant);
+    assert_eq!(wrong(&mock.scorecard()), Vec::<&str>::new());
+    let card = mock.final_scorecard();
+    assert_eq!(wrong(&card), ["reads_to_the_end", "reads_every_page"]);
+    let found = |name: &str| card.findings.iter().find(|finding| finding.name == name).unwrap().found.clone();
+    assert_eq!([found("reads_to_the_end"), found("reads_every_page")], ["2 queries", "1 query"]);
+    assert_eq!(card.queries.iter().map(|query| query.state).collect::<Vec<_>>(), ["reading", "reading", "ready", "read"]);
+}
+
+#[test]
 fn what_the_endpoint_tells_is_the_verdict_and_more() {
     let mock = busy().start().unwrap();
     polite(&mock);

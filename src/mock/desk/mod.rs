@@ -99,7 +99,7 @@ fn whole(below: &str, door: &Door, request: &MockRequest) -> Answer {
         Ok(text) => Answer::new(200, "application/json", text),
         Err(error) => Answer::refusal(500, &format!("the scorecard can't be written: {error}")),
     };
-    let page = |resident: &Resident| Answer::html(page::render(&resident.scorecard(), &resident.base_url));
+    let page = |resident: &Resident| Answer::html(page::render(&resident.scorecard(false), &resident.base_url));
     match below {
         "/reset" => {
             let now = resident.now();
@@ -109,6 +109,6 @@ fn whole(below: &str, door: &Door, request: &MockRequest) -> Answer {
         "/openapi.json" => Answer::new(200, "application/json", openapi(&resident.base_url)),
         "/scorecard.html" => page(resident),
         "/scorecard" if answer::prefers_html(request) => page(resident),
-        _ => json(&resident.scorecard()),
+        _ => json(&resident.scorecard(false)),
     }
 }
