@@ -67,6 +67,10 @@ where
         let message = format!("{ROOT}{below} answers to {method} alone");
         return send(stream, Answer::refusal(405, &message).with("Allow", method), last).await;
     }
+    if *method == "POST" && answer::is_of_another_page(request) {
+        let message = format!("{ROOT}{below} takes no orders from pages of another origin");
+        return send(stream, Answer::refusal(403, &message), last).await;
+    }
     if !matches!(below, "/ledger" | "/expected") {
         let (door, request, below) = (door.clone(), request.clone(), below.to_owned());
         // A long ledger takes some counting, and calls are not to wait for it.

@@ -104,6 +104,10 @@ fn visit(tenant: Tenant, now: Duration) -> Vec<Exchange> {
         for (status, page, parameters, accept) in visits {
             all.push(ask(&tenant, clock, status, ("GET", page), parameters, accept).await);
         }
+        let of_a_page = "*/*\r\nOrigin: https://elsewhere.example";
+        let n_calls = tenant.lock().ledger().len();
+        all.push(ask(&tenant, clock, 403, ("POST", "reset"), Vec::new(), of_a_page).await);
+        assert_eq!(tenant.lock().ledger().len(), n_calls);
         all.push(ask(&tenant, clock, 204, ("POST", "reset"), Vec::new(), "*/*").await);
         assert_eq!(tenant.lock().ledger().len(), 0);
         all
