@@ -162,7 +162,8 @@ fn what_was_left_is_told_after_a_minute_and_at_once_when_all_is_over() {
         assert_eq!(tenant.answer(&request.with_header("Authorization", &bearer), ms(1)).status, 202);
         let query = tenant.queries()[nth].id.clone();
         for &page in pages {
-            let request = MockRequest { method: "GET".into(), target: page_path(&query, page), ..MockRequest::default() };
+            let request =
+                MockRequest { method: "GET".into(), target: page_path(&query, page), ..MockRequest::default() };
             assert_eq!(tenant.answer(&request.with_header("Authorization", &bearer), ms(2)).status, 200);
         }
     }
@@ -173,7 +174,10 @@ fn what_was_left_is_told_after_a_minute_and_at_once_when_all_is_over() {
     assert_eq!(wrong(&card), ["reads_to_the_end", "reads_every_page"]);
     let found = |name: &str| card.findings.iter().find(|finding| finding.name == name).unwrap().found.clone();
     assert_eq!([found("reads_to_the_end"), found("reads_every_page")], ["2 queries", "1 query"]);
-    assert_eq!(card.queries.iter().map(|query| query.state).collect::<Vec<_>>(), ["reading", "reading", "ready", "read"]);
+    assert_eq!(
+        card.queries.iter().map(|query| query.state).collect::<Vec<_>>(),
+        ["reading", "reading", "ready", "read"]
+    );
 }
 
 #[test]
@@ -258,9 +262,8 @@ fn only_the_same_submission_is_a_repetition() {
              \"2024-01-01T00:00:00.000Z\",\"endDate\":\"2024-01-31T23:59:59.999Z\"{filters}}}}}"
         )
     };
-    let filter = |value: &str| {
-        format!(",\"filters\":[{{\"field\":\"skill\",\"operator\":\"eq\",\"value\":\"{value}\"}}]")
-    };
+    let filter =
+        |value: &str| format!(",\"filters\":[{{\"field\":\"skill\",\"operator\":\"eq\",\"value\":\"{value}\"}}]");
     let reordered = ",\"filters\":[{\"value\":\"a\",\"operator\":\"eq\",\"field\":\"skill\"}]";
     let submissions = [
         (submission(100, ""), 0),
@@ -466,7 +469,7 @@ fn what_the_desk_does_not_know_is_refused_with_what_there_is() {
 fn text_of_a_client_is_shown_as_text() {
     let mock = busy().start().unwrap();
     let mut client = Client::connect(&mock);
-    let hostile = SUBMISSION.replace("detail", "<script>alert(1)</script>");
+    let hostile = SUBMISSION.replace("detail", "<script>alert(1)</script>\\u001b[2J");
     client.send(&format!(
         "POST /api/v2/reporting/queries HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: \
          application/json\r\nContent-Length: {}\r\n\r\n{hostile}",
@@ -475,4 +478,5 @@ fn text_of_a_client_is_shown_as_text() {
     ));
     let page = ask(&mock, "/__mock/scorecard.html", "").text();
     assert!(!page.contains("<script>") && page.contains("&#60;script&#62;"));
+    assert!(!page.contains('\u{1b}') && page.contains("␛[2J"));
 }
