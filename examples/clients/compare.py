@@ -70,6 +70,10 @@ def run(command, output):
     return code, time.monotonic() - begun, output
 
 
+def share(used):
+    return "–" if used is None else f"{used:.0%}"
+
+
 def table(results):
     figures = {
         "the file is right": lambda code, took, right, card: right,
@@ -81,7 +85,7 @@ def table(results):
         "429s": lambda code, took, right, card: card["sent_429"],
         "calls while told to wait": lambda code, took, right, card: card["calls_while_told_to_wait"],
         "tokens": lambda code, took, right, card: card["tokens_issued"],
-        "share of the rate used while reading": lambda code, took, right, card: f"{card['budget_used']:.0%}",
+        "share of the rate used while reading": lambda code, took, right, card: share(card["budget_used"]),
         "queries left unread": lambda code, took, right, card: sum(q["state"] == "reading" for q in card["queries"]),
         "calls that were for pages": lambda code, took, right, card: f"{card['pages_share']:.0%}",
         "pages fetched again": lambda code, took, right, card: card["pages_served_again"],

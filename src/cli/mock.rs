@@ -222,7 +222,7 @@ fn welcome(about: &str, host: &RunningHost) -> Vec<String> {
 /// Stops, and tells what the tenants found out about their clients.
 fn farewell(host: RunningHost, screen: &Screen) -> Exit {
     let host = host.stop();
-    let cards: Vec<Scorecard> = host.tenants().map(|(_, tenant)| tenant.scorecard()).collect();
+    let cards: Vec<Scorecard> = host.tenants().map(|(_, tenant)| tenant.final_scorecard()).collect();
     screen.lines(summary(&cards));
     let offended: Vec<&str> = host.offended().collect();
     if offended.is_empty() {

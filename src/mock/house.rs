@@ -27,10 +27,10 @@ impl Resident {
         self.clock.now()
     }
 
-    /// How its client behaves. The lock is held for copying alone.
-    pub(super) fn scorecard(&self) -> Scorecard {
+    /// How its client behaves, or behaved if it is over. The lock is held for copying alone.
+    pub(super) fn scorecard(&self, at_the_end: bool) -> Scorecard {
         let records = self.tenant.lock().records(self.now());
-        Scorecard::new(&self.name, records)
+        Scorecard::new(&self.name, records, at_the_end)
     }
 }
 

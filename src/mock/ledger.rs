@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use crate::model::Window;
 
+use super::limit::Rates;
+use super::surprise::Surprise;
 use super::tally::{Peaks, Tally};
 
 /// How many calls a ledger keeps if nobody says otherwise.
@@ -47,6 +49,17 @@ pub enum Refused {
     OpenQueries,
 }
 
+/// What a submission asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Asked {
+    /// Its template.
+    pub template: String,
+    /// Its window.
+    pub window: Window,
+    /// The same for all submissions that ask for the same form, page size and filters.
+    pub rest: u64,
+}
+
 /// One call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerEntry {
@@ -67,8 +80,10 @@ pub struct LedgerEntry {
     pub told_to_wait: bool,
     /// Why it was refused, if it was for the tenant's limits.
     pub refused: Option<Refused>,
-    /// The template and the window of a submission that could be read.
-    pub asked: Option<Arc<(String, Window)>>,
+    /// Whether no client could have foreseen that refusal.
+    pub(super) surprise: Option<Surprise>,
+    /// What a submission that could be read asks for.
+    pub asked: Option<Arc<Asked>>,
     /// Which of the tenant's tokens it carried or received, counted from 1.
     pub generation: Option<u64>,
     /// Whether it carried a token of this tenant's that had run out or was taken back.
@@ -116,6 +131,7 @@ pub struct Ledger {
     /// The token calls among them: a life may be longer than what is kept.
     token_calls_gone: Vec<TokenCall>,
     peaks: Peaks,
+    rates: Rates,
     keep: usize,
     names: HashSet<Arc<str>>,
 }
@@ -145,9 +161,15 @@ impl Ledger {
             gone: Tally::default(),
             token_calls_gone: Vec::new(),
             peaks: Peaks::default(),
+            rates: Rates::constant(f64::INFINITY),
             keep: calls.max(1),
             names: HashSet::new(),
         }
+    }
+
+    /// The same, held against those rates.
+    pub(super) fn against(self, rates: Rates) -> Self {
+        Self { rates, ..self }
     }
 
     /// The place that the next call gets.
@@ -236,7 +258,8 @@ impl Ledger {
         let seam = self.entries[n - 1].at + Duration::from_secs(1);
         let reach = n + self.entries[n..].partition_point(|call| call.at < seam);
         let entries = self.entries[..reach].to_vec();
-        Self { entries, peaks: self.peaks.clone(), ..Self::keeping(reach) }.peaks()
+        let seen = Self { entries, peaks: self.peaks.clone(), ..Self::keeping(reach) };
+        seen.against(self.rates.clone()).peaks()
     }
 
     /// Every token call since it began.
@@ -248,6 +271,7 @@ impl Ledger {
     pub(super) fn peaks(&self) -> Peaks {
         let peaks = Peaks {
             calls_in_any_second: self.max_in_any_second(),
+            calls_against_allowed: self.most_against_allowed(),
             polls_in_any_second: self.max_polls_in_any_second(),
             pages_under_way: self.max_in_flight(CallKind::Page),
             least_fair_second: self.least_fair_second(),
@@ -283,6 +307,20 @@ impl Ledger {
     /// The most calls within any sliding second.
     pub fn max_in_any_second(&self) -> usize {
         most_in_any_second(self.iter().map(|entry| entry.at).collect())
+    }
+
+    /// The most calls up to any of them, refused ones included, as a share of what the rate allowed within its window.
+    fn most_against_allowed(&self) -> Option<f64> {
+        let mut times: Vec<Duration> = self.iter().map(|entry| entry.at).collect();
+        times.sort_unstable();
+        let shares = times.iter().enumerate().filter_map(|(nth, &at)| {
+            // Calls of one moment are judged by the last of them.
+            let is_last = times.get(nth + 1).is_none_or(|next| *next > at);
+            let (window, allowed) = self.rates.window_until(at).filter(|_| is_last)?;
+            let gone = times[..=nth].partition_point(|&earlier| earlier + window <= at);
+            Some((nth + 1 - gone) as f64 / allowed)
+        });
+        shares.reduce(f64::max)
     }
 
     /// The most status calls of one query within any sliding second.
@@ -372,6 +410,7 @@ mod tests {
             status: 200,
             told_to_wait: false,
             refused: None,
+            surprise: None,
             asked: None,
             generation: None,
             dead_token: false,

@@ -52,6 +52,16 @@ impl Rates {
         self.steps[begun.saturating_sub(1)].1
     }
 
+    /// How long the window of the rate is at that moment, and how many calls it allows: those of the window's own time,
+    /// or of the moment itself where that is more. None without a limit. Before zero the rate was what it is at zero.
+    pub(super) fn window_until(&self, now: Duration) -> Option<(Duration, f64)> {
+        let at_once = Quota::of_rate(self.at(now))?;
+        let missing = at_once.per.saturating_sub(now).as_secs_f64() * self.at(Duration::ZERO);
+        let before = self.allowed(now.saturating_sub(at_once.per), now);
+        let before = if missing > 0.0 { before + missing } else { before };
+        Some((at_once.per, before.max(at_once.calls as f64)))
+    }
+
     /// How many calls fit between two moments.
     pub(super) fn allowed(&self, from: Duration, to: Duration) -> f64 {
         let ends = self.steps.iter().skip(1).map(|&(at, _)| at).chain([Duration::MAX]);
@@ -311,6 +321,19 @@ mod tests {
         assert_eq!(limiter.admit(ms(5749)), Admission::TooFast(ms(1)));
         assert_eq!(limiter.admit(ms(5750)), Admission::Admitted);
         assert!((0..20).all(|call| limiter.admit(ms(10_000 + call)) == Admission::Admitted));
+    }
+
+    #[test]
+    fn a_window_allows_what_its_time_did_or_what_its_end_does() {
+        let mut rates = Rates::constant(20.0);
+        rates.change(ms(5000), 4.0);
+        rates.change(ms(9000), 20.0);
+        let allowed = |at| rates.window_until(ms(at)).map(|(per, calls)| (per.as_millis(), calls.round()));
+        let second = |calls| Some((1000, calls));
+        assert_eq!([0, 300, 4999].map(allowed), [second(20.0); 3]);
+        assert_eq!([5500, 6000, 9000].map(allowed), [second(12.0), second(4.0), second(20.0)]);
+        assert_eq!(Rates::constant(0.5).window_until(ms(100)), Some((ms(2000), 1.0)));
+        assert_eq!(Rates::constant(f64::INFINITY).window_until(ms(100)), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::model::{Timestamp, Window};
 
 use super::data::fold;
+use super::ledger::Asked;
 
 const MAX_PAGE_SIZE: u64 = 1_000_000;
 
@@ -136,6 +137,16 @@ impl Submission {
             Some(_) => return refuse(400, "filters is not a list"),
         }
         Ok(Self { template: template.to_owned(), window, page_size, json })
+    }
+
+    /// What the body that it was read from asks for.
+    pub(super) fn asked(&self, body: &[u8]) -> Asked {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        // A list without filters is none.
+        let filters = body["query"]["filters"].as_array().filter(|filters| !filters.is_empty());
+        let filters = filters.map(|filters| filters.iter().map(canonical).collect::<String>());
+        let rest = fold(fold(self.page_size, &body["format"].to_string()), &filters.unwrap_or_default());
+        Asked { template: self.template.clone(), window: self.window, rest }
     }
 
     /// An id that tells this submission; `salt` keeps two runs of a tenant from giving the same one.
@@ -302,6 +313,19 @@ impl MockQuery {
             Some(Fate::Flaps(times)) => (2 * times + 1).saturating_sub(self.polls_when_ready),
             _ => 0,
         }
+    }
+}
+
+/// A value as text that does not depend on the order of its keys.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort_unstable();
+            keys.into_iter().map(|key| format!("{key:?}:{};", canonical(&map[key]))).collect()
+        }
+        Value::Array(values) => values.iter().map(|value| format!("{},", canonical(value))).collect(),
+        other => other.to_string(),
     }
 }
 

@@ -261,6 +261,19 @@ impl MockReport {
         PageBody::new(source, range, bom, header, self.final_newline).damaged(damage)
     }
 
+    /// How many pages a client has to read, by what their answers say.
+    pub(super) fn pages_to_read(&self, page_size: u64) -> u64 {
+        let (mut some, mut none) = (0, self.n_rows().saturating_add(1));
+        while some + 1 < none {
+            let page = some + (none - some) / 2;
+            *if self.rows_on(page, page_size).is_empty() { &mut none } else { &mut some } = page;
+        }
+        match self.link {
+            LinkStyle::EndsEarly(at) => some.min(at),
+            _ => some,
+        }
+    }
+
     fn stands(&self, on: OnPages, source: &RowSource, page: u64, salt: u64) -> bool {
         match on {
             OnPages::Never => false,
@@ -302,10 +315,17 @@ mod tests {
                     next = rows.end;
                     page += 1;
                 }
-                assert_eq!(next, 1234);
+                assert_eq!((next, report.pages_to_read(page_size)), (1234, page - 1));
                 assert!(report.rows_on(u64::MAX, page_size).is_empty() && report.is_last(u64::MAX, page_size));
             }
         }
+    }
+
+    #[test]
+    fn nobody_has_to_read_beyond_the_page_that_is_said_to_be_the_last() {
+        let pages = |rows, link| MockReport { link, ..MockReport::with_rows(rows) }.pages_to_read(10);
+        assert_eq!([0, 1, 10, 11].map(|rows| pages(rows, LinkStyle::Proper)), [0, 1, 1, 2]);
+        assert_eq!([50, 20].map(|rows| pages(rows, LinkStyle::EndsEarly(3))), [3, 2]);
     }
 
     #[test]

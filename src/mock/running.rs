@@ -118,7 +118,13 @@ impl RunningMock {
 
     /// How its client behaves, in findings and figures: what `GET /__mock/scorecard` shows.
     pub fn scorecard(&self) -> Scorecard {
-        self.resident().scorecard()
+        self.resident().scorecard(false)
+    }
+
+    /// The same for a client that is done: a query that it has not read to its end by now is left unread, where
+    /// [`RunningMock::scorecard`] waits for a minute of silence.
+    pub fn final_scorecard(&self) -> Scorecard {
+        self.resident().scorecard(true)
     }
 
     /// The time on its clock.

@@ -25,7 +25,7 @@ impl Tenant {
         let Some(rows) = self.settings.report(&submission.template).map(MockReport::n_rows) else {
             return Script::refusal(422, &format!("unknown templateId {}", submission.template));
         };
-        remarks.asked = Some((submission.template.clone(), submission.window));
+        remarks.asked = Some(submission.asked(&request.body));
         if let Some(message) = self.settings.licence.refuses(submission.window, rows) {
             return Script::refusal(403, &message);
         }

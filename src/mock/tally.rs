@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::Window;
-
-use super::ledger::{CallKind, LedgerEntry, Refused};
+use super::ledger::{Asked, CallKind, LedgerEntry, Refused};
+use super::surprise::Surprise;
 use super::verdict::FairSecond;
 
 /// Pages that were seen, as stretches from the first to the last of each: pages come nearly in order, so that there are
@@ -31,6 +30,11 @@ impl PagesSeen {
         true
     }
 
+    /// Whether all pages from 1 to that one were seen.
+    fn has_all(&self, last: u64) -> bool {
+        last == 0 || self.0.range(..=1).next_back().is_some_and(|(_, &to)| to >= last)
+    }
+
     fn len(&self) -> u64 {
         self.0.iter().map(|(from, to)| to - from + 1).sum()
     }
@@ -48,6 +52,8 @@ pub(super) struct QueryTally {
     pub(super) said_gone: bool,
     pub(super) last_call: Duration,
     served: PagesSeen,
+    /// Pages that were answered whole, whatever stood on them.
+    answered: PagesSeen,
     /// Those of them that no fault had a hand in.
     served_well: PagesSeen,
 }
@@ -56,6 +62,11 @@ impl QueryTally {
     /// Different pages with rows that were served whole.
     pub(super) fn pages_served(&self) -> u64 {
         self.served.len()
+    }
+
+    /// Whether every page from 1 to that one was answered whole.
+    pub(super) fn has_all_pages(&self, last: u64) -> bool {
+        self.answered.has_all(last)
     }
 }
 
@@ -80,6 +91,8 @@ pub(super) struct Tally {
     pub(super) statuses: BTreeMap<u16, usize>,
     pub(super) told_to_wait: usize,
     pub(super) too_fast: usize,
+    /// Those of them that told of a limit which nobody could have known, and those that may have been under way then.
+    pub(super) surprises: (usize, usize),
     pub(super) waiting: usize,
     pub(super) open_queries: usize,
     pub(super) pages_served: usize,
@@ -97,7 +110,7 @@ pub(super) struct Tally {
     pub(super) first_call: Option<Duration>,
     pub(super) last_call: Option<Duration>,
     pub(super) queries: HashMap<Arc<str>, QueryTally>,
-    asked: HashSet<Arc<(String, Window)>>,
+    asked: HashSet<Arc<Asked>>,
     reading: Option<Reading>,
 }
 
@@ -124,6 +137,8 @@ impl Tally {
             Some(Refused::OpenQueries) => self.open_queries += 1,
             None => {}
         }
+        self.surprises.0 += usize::from(call.surprise == Some(Surprise::Met));
+        self.surprises.1 += usize::from(call.surprise == Some(Surprise::UnderWay));
         self.misuses += usize::from(is_misuse(call));
         self.dead_token_calls += usize::from(call.dead_token);
         self.bytes += call.bytes;
@@ -162,6 +177,7 @@ impl Tally {
             && let Some(page) = call.page
         {
             query.rows += call.rows;
+            query.answered.insert(page);
             if call.rows > 0 {
                 query.served.insert(page);
             }
@@ -209,6 +225,8 @@ fn is_misuse(call: &LedgerEntry) -> bool {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Peaks {
     pub(super) calls_in_any_second: usize,
+    /// The most calls as a share of what was allowed just then; none without a limit.
+    pub(super) calls_against_allowed: Option<f64>,
     pub(super) polls_in_any_second: usize,
     pub(super) pages_under_way: usize,
     pub(super) least_fair_second: Option<FairSecond>,
@@ -220,6 +238,11 @@ impl Peaks {
         let spread = |second: &FairSecond| second.most() - second.least();
         Self {
             calls_in_any_second: self.calls_in_any_second.max(other.calls_in_any_second),
+            calls_against_allowed: self
+                .calls_against_allowed
+                .into_iter()
+                .chain(other.calls_against_allowed)
+                .reduce(f64::max),
             polls_in_any_second: self.polls_in_any_second.max(other.polls_in_any_second),
             pages_under_way: self.pages_under_way.max(other.pages_under_way),
             least_fair_second: self
@@ -236,11 +259,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn pages_are_all_there_from_the_first_one_on() {
+        let mut seen = PagesSeen::default();
+        assert!(seen.has_all(0) && !seen.has_all(1));
+        assert!(seen.insert(2) && seen.insert(3));
+        assert!(!seen.has_all(3));
+        seen.insert(1);
+        assert!(seen.has_all(3) && !seen.has_all(4));
+    }
+
+    #[test]
     fn a_page_is_new_once_whatever_the_order() {
         let mut seen = PagesSeen::default();
         let pages = [5, 1, 2, 4, 3, 9, u64::MAX, 0];
         assert!(pages.iter().all(|&page| seen.insert(page)));
         assert!(pages.iter().all(|&page| !seen.insert(page)));
+        assert!(seen.has_all(5) && !seen.has_all(6) && !seen.has_all(9));
         assert_eq!(seen.0.into_iter().collect::<Vec<_>>(), [(0, 5), (9, 9), (u64::MAX, u64::MAX)]);
     }
 }

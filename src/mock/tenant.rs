@@ -12,13 +12,14 @@ use super::data::mix;
 use super::desk::Records;
 use super::expected::Expected;
 use super::fault::{Fault, FaultBook, FaultRule, Target};
-use super::ledger::{CallKind, Ledger, LedgerEntry, Refused};
+use super::ledger::{Asked, CallKind, Ledger, LedgerEntry, Refused};
 use super::limit::{Admission, Limiter};
 use super::mangle::{instead, mangle};
 use super::query::{Fate, MockQuery, QueryBook};
 use super::request::{Call, MockRequest};
 use super::script::{BodyPlan, Script, StreamFault};
-use super::settings::{Outage, OutageKind, Permission, RetryAfter, Settings, TokenTrouble};
+use super::settings::{Outage, OutageKind, Permission, RateLimitHeaders, RetryAfter, Settings, TokenTrouble};
+use super::surprise::{Surprise, Surprises};
 use super::token::TokenOffice;
 use super::told::{http_date, tell_quotas, wait_in, wait_lines, whole_seconds};
 use super::verdict::Verdict;
@@ -32,6 +33,7 @@ pub struct Tenant {
     pub(super) queries: QueryBook,
     tokens: TokenOffice,
     limiter: Limiter,
+    surprises: Surprises,
     faults: FaultBook,
     ledger: Ledger,
     /// Since when the ledger counts.
@@ -43,8 +45,9 @@ pub struct Tenant {
 pub(super) struct Remarks {
     pub(super) generation: Option<u64>,
     pub(super) query: Option<String>,
-    pub(super) asked: Option<(String, Window)>,
+    pub(super) asked: Option<Asked>,
     pub(super) refused: Option<Refused>,
+    surprise: Option<Surprise>,
     told_to_wait: bool,
     dead_token: bool,
     faulted: bool,
@@ -57,10 +60,11 @@ impl Tenant {
         Self {
             tokens: TokenOffice::new(settings.token.clone(), settings.seed, settings.revocations.clone()),
             limiter: Limiter::new(settings.rates.clone(), settings.quotas.clone(), settings.block),
+            surprises: Surprises::default(),
             faults,
             queries: QueryBook::default(),
             counts_since: Duration::ZERO,
-            ledger: Ledger::keeping(settings.ledger_keeps),
+            ledger: Ledger::keeping(settings.ledger_keeps).against(settings.rates.clone()),
             settings,
         }
     }
@@ -89,6 +93,7 @@ impl Tenant {
             status: script.status_sent(),
             told_to_wait: remarks.told_to_wait,
             refused: remarks.refused,
+            surprise: remarks.surprise,
             asked: remarks.asked.map(Arc::new),
             generation: remarks.generation,
             dead_token: remarks.dead_token,
@@ -121,6 +126,9 @@ impl Tenant {
             Admission::Admitted => {}
             Admission::TooFast(wait) => {
                 remarks.refused = Some(Refused::TooFast);
+                let are_told = self.settings.rate_limit_headers != RateLimitHeaders::None;
+                let standings = self.limiter.standings(now);
+                remarks.surprise = self.surprises.judge(now, self.limiter.rates(), &standings, are_told);
                 return self.throttled(429, wait, now, "too many requests");
             }
             Admission::Waiting { rest, .. } => {
@@ -322,10 +330,16 @@ impl Tenant {
             now,
             ledger: self.ledger.clone(),
             rates: self.limiter.rates().clone(),
-            quotas: self.settings.quotas.clone(),
+            pages_to_read: self.queries.iter().map(|query| self.pages_to_read(query)).collect(),
             queries: self.queries.to_vec(),
             query_life: self.settings.query_life,
         }
+    }
+
+    /// The last page that a client needs; 0 before the end was shown, when there is nothing to hold against it.
+    fn pages_to_read(&self, query: &MockQuery) -> u64 {
+        let report = self.settings.report(&query.template).filter(|_| query.read_to_end);
+        report.map_or(0, |report| report.pages_to_read(query.page_size))
     }
 
     /// Forgets every call, as if counting began at `now`. Limits, tokens and queries stay as they are.

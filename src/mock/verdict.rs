@@ -18,6 +18,9 @@ const SETTLING: Duration = Duration::from_secs(5);
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Reading that lasted less says nothing about how the rate is used: a second's calls may come at once.
+const LEAST_READING: Duration = Duration::from_secs(5);
+
 /// The pages that each query got within one second.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FairSecond {
@@ -69,7 +72,8 @@ pub struct Verdict {
     pub refused_waiting: usize,
     /// Refusals because too many queries were open.
     pub refused_open_queries: usize,
-    /// The share used of what the rate allowed, from the first page served to the last one; none before two pages.
+    /// The share used of what the rate allowed, from the first page served to the last one; none where these are less
+    /// than five seconds apart.
     pub budget_used: Option<f64>,
     /// Pages served whole.
     pub pages_served: usize,
@@ -79,7 +83,7 @@ pub struct Verdict {
     pub most_pages_under_way: usize,
     /// The least fair second after the first five of reading, by pages between the most and the least served.
     pub least_fair_second: Option<FairSecond>,
-    /// Queries accepted beyond the first one for the same template and window.
+    /// Queries accepted beyond the first one for the same template, window, filters and page size.
     pub duplicate_submissions: usize,
     /// The share of calls that were for no page.
     pub control_share: f64,
@@ -107,7 +111,9 @@ impl Verdict {
 
     pub(super) fn from_sums(ledger: &Ledger, tally: &Tally, peaks: Peaks, rates: &Rates) -> Self {
         let control = tally.calls - tally.of_kind(CallKind::Page);
-        let budget = |(from, to, let_in): (Duration, Duration, usize)| share(let_in, rates.allowed(from, to));
+        let budget = |(from, to, let_in): (Duration, Duration, usize)| {
+            (to - from >= LEAST_READING).then(|| share(let_in, rates.allowed(from, to))).flatten()
+        };
         Self {
             calls: tally.calls,
             most_in_any_second: peaks.calls_in_any_second,
@@ -144,9 +150,9 @@ impl Ledger {
         share(let_in, Rates::constant(requests_per_second).allowed(from, to))
     }
 
-    /// The same from the first page served to the last one.
+    /// The same from the first page served to the last one; none where these are less than five seconds apart.
     pub fn budget_used_while_reading(&self, requests_per_second: f64) -> Option<f64> {
-        let (from, to) = self.reading()?;
+        let (from, to) = self.reading().filter(|(from, to)| *to - *from >= LEAST_READING)?;
         self.budget_used(from, to, requests_per_second)
     }
 
@@ -192,7 +198,7 @@ impl Ledger {
         self.tally().pages_served_again
     }
 
-    /// How many queries were accepted beyond the first one for the same template and window.
+    /// How many queries were accepted beyond the first one for the same template, window, filters and page size.
     pub fn duplicate_submissions(&self) -> usize {
         self.tally().duplicate_submissions
     }
@@ -331,6 +337,24 @@ mod tests {
         assert_eq!((verdict.pages_served, verdict.calls, verdict.most_in_any_second), (41, 43, 8));
         assert_eq!((verdict.refused_too_fast, verdict.calls_while_told_to_wait), (0, 0));
         assert!((verdict.control_share - 2.0 / 43.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn reading_that_took_no_time_says_nothing_of_the_budget() {
+        let mut tenant = tenant(20.0);
+        let token = token(&mut tenant, ms(0));
+        let query = submit(&mut tenant, &token, "a", ms(10));
+        let used = |tenant: &Tenant| {
+            let verdict = tenant.verdict();
+            (verdict.budget_used, tenant.ledger().budget_used_while_reading(20.0))
+        };
+        (1..=10).for_each(|n| assert_eq!(page(&mut tenant, &token, &query, n, ms(2000 + n)), 200));
+        assert_eq!(used(&tenant), (None, None));
+        page(&mut tenant, &token, &query, 11, ms(2001 + 4999));
+        assert_eq!(used(&tenant), (None, None));
+        page(&mut tenant, &token, &query, 12, ms(2001 + 5000));
+        assert_eq!(used(&tenant), (Some(0.11), Some(0.11)));
+        assert!(tenant.verdict().to_string().contains("rate used while reading: 11.0 %"));
     }
 
     #[test]

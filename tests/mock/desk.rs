@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use cxtract::mock::{Grade, MockHost, MockReport, MockRequest, MockTenant, MockTenantBuilder, RunningMock, Scorecard};
+use cxtract::mock::{
+    Finding, Grade, MockHost, MockReport, MockRequest, MockTenant, MockTenantBuilder, RateLimitHeaders, RunningMock,
+    Scorecard,
+};
 use serde_json::Value;
 
 use crate::client::{Answer, Client, SUBMISSION, page_path};
@@ -128,6 +131,56 @@ fn a_client_that_does_as_it_should_is_good_in_every_respect() {
 }
 
 #[test]
+fn a_query_is_read_when_its_end_was_shown_and_every_page_before_it_was_served() {
+    let mock = busy().start().unwrap();
+    let mut client = Client::connect(&mock);
+    let query = client.submitted();
+    let mut state_after = |page| {
+        assert_eq!(client.page(&query, page).status(), 200);
+        mock.scorecard().queries[0].state
+    };
+    assert_eq!([1, 3, 5, 7, 11].map(&mut state_after), ["reading"; 5]);
+    assert_eq!([2, 4, 6, 8, 9, 10].map(state_after), ["reading", "reading", "reading", "reading", "reading", "read"]);
+    // What was read before the books were begun anew is not asked for again.
+    mock.with(|tenant| tenant.forget_ledger(mock.now()));
+    assert_eq!(client.page(&query, 11).status(), 200);
+    assert_eq!(mock.scorecard().queries[0].state, "read");
+}
+
+#[test]
+fn what_was_left_is_told_after_a_minute_and_at_once_when_all_is_over() {
+    // It stops in the middle of one query, skips pages of another, never polls a third, and reads the last one whole.
+    let mut tenant = busy().default_report(MockReport::with_rows(300)).build();
+    let body = SUBMISSION.to_owned();
+    let form = "grant_type=client_credentials&client_id=i";
+    let request = MockRequest::post("/oauth2/token", "application/x-www-form-urlencoded", form);
+    let answer: Value = serde_json::from_slice(&tenant.answer(&request, ms(0)).body_bytes()).unwrap();
+    let bearer = format!("Bearer {}", answer["access_token"].as_str().unwrap());
+    for (nth, pages) in [&[1, 2][..], &[1, 3, 4], &[], &[1, 2, 3, 4]].into_iter().enumerate() {
+        let body = body.replace("detail", &format!("t{nth}"));
+        let request = MockRequest::post("/api/v2/reporting/queries", "application/json", body);
+        assert_eq!(tenant.answer(&request.with_header("Authorization", &bearer), ms(1)).status, 202);
+        let query = tenant.queries()[nth].id.clone();
+        for &page in pages {
+            let request =
+                MockRequest { method: "GET".into(), target: page_path(&query, page), ..MockRequest::default() };
+            assert_eq!(tenant.answer(&request.with_header("Authorization", &bearer), ms(2)).status, 200);
+        }
+    }
+    let mock = busy().start().unwrap();
+    mock.with(|shown| *shown = tenant);
+    assert_eq!(wrong(&mock.scorecard()), Vec::<&str>::new());
+    let card = mock.final_scorecard();
+    assert_eq!(wrong(&card), ["reads_to_the_end", "reads_every_page"]);
+    let found = |name: &str| card.findings.iter().find(|finding| finding.name == name).unwrap().found.clone();
+    assert_eq!([found("reads_to_the_end"), found("reads_every_page")], ["2 queries", "1 query"]);
+    assert_eq!(
+        card.queries.iter().map(|query| query.state).collect::<Vec<_>>(),
+        ["reading", "reading", "ready", "read"]
+    );
+}
+
+#[test]
 fn what_the_endpoint_tells_is_the_verdict_and_more() {
     let mock = busy().start().unwrap();
     polite(&mock);
@@ -198,6 +251,39 @@ fn haste_and_open_queries_and_calls_while_told_to_wait_are_found() {
 }
 
 #[test]
+fn only_the_same_submission_is_a_repetition() {
+    let submission = |page_size: u64, filters: &str| {
+        format!(
+            "{{\"templateId\":\"t\",\"format\":\"csv\",\"pageSize\":{page_size},\"query\":{{\"startDate\":\
+             \"2024-01-01T00:00:00.000Z\",\"endDate\":\"2024-01-31T23:59:59.999Z\"{filters}}}}}"
+        )
+    };
+    let filter =
+        |value: &str| format!(",\"filters\":[{{\"field\":\"skill\",\"operator\":\"eq\",\"value\":\"{value}\"}}]");
+    let reordered = ",\"filters\":[{\"value\":\"a\",\"operator\":\"eq\",\"field\":\"skill\"}]";
+    let submissions = [
+        (submission(100, ""), 0),
+        (submission(100, &filter("a")), 0),
+        (submission(100, &filter("b")), 0),
+        (submission(50, &filter("b")), 0),
+        (submission(100, reordered), 1),
+        (submission(100, ",\"filters\":[]"), 2),
+    ];
+    let mock = busy().start().unwrap();
+    let mut client = Client::connect(&mock);
+    for (submission, n_repeated) in submissions {
+        let answer = client.send(&format!(
+            "POST /api/v2/reporting/queries HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: \
+             application/json\r\nContent-Length: {}\r\n\r\n{submission}",
+            client.token,
+            submission.len()
+        ));
+        assert_eq!(answer.status(), 202, "{}", answer.text());
+        assert_eq!(mock.verdict().duplicate_submissions, n_repeated, "{submission}");
+    }
+}
+
+#[test]
 fn what_a_client_could_not_help_is_no_slip() {
     // The query expires under way, and is submitted again.
     let mock = busy().start().unwrap();
@@ -226,14 +312,91 @@ fn refusals_by_a_limit_that_fell_are_no_slip_and_those_after_it_are() {
         let mock = busy().start().unwrap();
         mock.with(|tenant| *tenant = fallen(n_calls));
         let finding = |card: Scorecard| card.findings.into_iter().find(|finding| finding.name == "keeps_to_the_rate");
-        while mock.now() < SOON {
-            std::thread::park_timeout(SOON);
-        }
         let finding = finding(mock.scorecard()).unwrap();
         assert!(finding.allowed.starts_with("1 to 5 in any second, 1 refusal"), "{}", finding.allowed);
         finding.ok
     };
     assert_eq!([hasty(1), hasty(4)], [true, false]);
+}
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// How a tenant with a quota of five calls in a second judges a client that asks twelve times at once, three times over.
+fn over_the_quota(builder: MockTenantBuilder, until: Duration) -> Finding {
+    let plan = "{requests_per_second: 100, quotas: [{calls: 5, per: 1s}], retry_after: missing}";
+    let mut tenant = builder.plan(plan).unwrap().build();
+    for n in 0..36 {
+        let at = Duration::from_millis(n / 12 * 1500 + n % 12);
+        tenant.answer(&MockRequest::get("/api/v2/reporting/queries/q", "none"), at);
+    }
+    let mock = busy().start().unwrap();
+    mock.with(|shown| *shown = tenant);
+    while mock.now() < until {
+        std::thread::park_timeout(SOON);
+    }
+    let card = mock.scorecard();
+    card.findings.into_iter().find(|finding| finding.name == "keeps_to_the_rate").unwrap()
+}
+
+#[test]
+fn a_grade_does_not_change_while_nothing_is_called() {
+    let [early, late] = [0, 300].map(|ms| over_the_quota(MockTenant::builder(), Duration::from_millis(ms)));
+    assert_eq!(early, late);
+    assert_eq!((early.grade, early.found.as_str()), (Grade::Poor, "21 refused of 36 calls, 12 in the busiest second"));
+}
+
+#[test]
+fn a_refusal_that_nobody_could_foresee_is_allowed_for_once_and_not_where_headers_foretell_it() {
+    let allowed = |told| over_the_quota(MockTenant::builder().rate_limit_style(told), Duration::ZERO).allowed;
+    let untold = "100 in any second, 3 refusals by limits that nobody told of";
+    assert_eq!(allowed(RateLimitHeaders::None), untold);
+    for told in [RateLimitHeaders::Structured, RateLimitHeaders::Prefixed, RateLimitHeaders::Separate] {
+        assert_eq!(allowed(told), "100 in any second");
+    }
+}
+
+#[test]
+fn a_seconds_calls_are_held_against_what_was_allowed_in_that_second() {
+    let most = |calls: &[(u64, u64)], keeps: usize| {
+        let change = |builder: MockTenantBuilder, (at, rate)| builder.requests_per_second_from(ms(at), rate);
+        let changes = [(3000, 5.0), (6000, 100.0)];
+        let builder = changes.into_iter().fold(busy().requests_per_second(20.0), change);
+        let mut tenant = builder.ledger_keeps(keeps).build();
+        for &(at, n) in calls {
+            (0..n).for_each(|_| drop(tenant.answer(&MockRequest::get("/elsewhere", "none"), ms(at))));
+        }
+        let mock = busy().start().unwrap();
+        mock.with(|shown| *shown = tenant);
+        mock.scorecard().figures.most_against_allowed
+    };
+    assert_eq!(most(&[], 1000), None);
+    assert_eq!(most(&[(0, 20), (1600, 10), (2500, 20)], 1000), Some(1.5));
+    assert_eq!(most(&[(0, 20), (7000, 100)], 1000), Some(1.0));
+    // Once the rate has fallen, what was right before is three times too much; later it is little.
+    assert_eq!(most(&[(4500, 15)], 1000), Some(3.0));
+    assert_eq!(most(&[(4500, 15), (8000, 150)], 100), Some(3.0));
+    assert_eq!(most(&[(6000, 50)], 1000), Some(0.5));
+}
+
+#[test]
+fn who_calls_on_while_told_to_wait_does_not_keep_to_the_rate_either() {
+    let found = |n_calls: u64| {
+        let mut tenant = MockTenant::builder().requests_per_second(5.0).build();
+        let mut ask = |at| tenant.answer(&MockRequest::get("/elsewhere", "none"), ms(at)).status;
+        (0..500).for_each(|n| assert_eq!(ask(n * 200), 404));
+        assert_eq!(ask(499 * 200), 429);
+        (0..n_calls).for_each(|n| assert_eq!(ask(499 * 200 + 301 + n), 429));
+        let mock = busy().start().unwrap();
+        mock.with(|shown| *shown = tenant);
+        let card = mock.scorecard();
+        card.findings.into_iter().find(|finding| finding.name == "keeps_to_the_rate").unwrap()
+    };
+    let (once, on) = (found(0), found(80));
+    assert_eq!((once.grade, once.found.as_str()), (Grade::Fair, "1 refused of 501 calls, 6 in the busiest second"));
+    let said = "1 refused for haste and 80 while a wait was running, of 581 calls, 85 in the busiest second";
+    assert_eq!((on.grade, on.found.as_str()), (Grade::Poor, said));
 }
 
 #[test]
@@ -302,7 +465,7 @@ fn what_the_desk_does_not_know_is_refused_with_what_there_is() {
 fn text_of_a_client_is_shown_as_text() {
     let mock = busy().start().unwrap();
     let mut client = Client::connect(&mock);
-    let hostile = SUBMISSION.replace("detail", "<script>alert(1)</script>");
+    let hostile = SUBMISSION.replace("detail", "<script>alert(1)</script>\\u001b[2J");
     client.send(&format!(
         "POST /api/v2/reporting/queries HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: \
          application/json\r\nContent-Length: {}\r\n\r\n{hostile}",
@@ -311,4 +474,5 @@ fn text_of_a_client_is_shown_as_text() {
     ));
     let page = ask(&mock, "/__mock/scorecard.html", "").text();
     assert!(!page.contains("<script>") && page.contains("&#60;script&#62;"));
+    assert!(!page.contains('\u{1b}') && page.contains("␛[2J"));
 }

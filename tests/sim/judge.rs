@@ -149,8 +149,11 @@ fn judge_manners(scenario: &Scenario, tenant: &TenantPlan, after: &Aftermath, br
     let verdict = after.tenants[name].lock().verdict();
     if tenant.is_calm {
         let least = if scenario.is_near { 0.94 } else { 0.85 };
-        let used = verdict.budget_used.unwrap_or(0.0);
-        if used < least && verdict.refused_too_fast == 0 {
+        // Of what is read within some seconds nothing is said.
+        if let Some(used) = verdict.budget_used
+            && used < least
+            && verdict.refused_too_fast == 0
+        {
             breaches.push(format!("{name}: {:.1} % of the rate used", used * 100.0));
         }
     }

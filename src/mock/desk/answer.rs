@@ -87,6 +87,13 @@ impl<'a, S: AsyncWrite + Unpin> Pieces<'a, S> {
     }
 }
 
+/// Whether a browser sends the request for a page that is not of this very host and port. Other clients name no origin.
+pub(super) fn is_of_another_page(request: &MockRequest) -> bool {
+    let host = request.header("host").unwrap_or_default();
+    let is_own = |origin: &str| origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(host));
+    request.header("origin").is_some_and(|origin| !is_own(origin.trim()))
+}
+
 /// Whether the client would rather have HTML than JSON.
 pub(super) fn prefers_html(request: &MockRequest) -> bool {
     let accept = request.header("accept").unwrap_or("*/*");
@@ -110,6 +117,17 @@ fn weight(accept: &str, kind: &str, media_type: &str) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_of_another_host_or_port_is_another_one() {
+        let asks = |origin: &str| {
+            let request = MockRequest::get("/", "t").with_header("Host", "127.0.0.1:8080");
+            is_of_another_page(&if origin.is_empty() { request } else { request.with_header("Origin", origin) })
+        };
+        assert_eq!(["", "http://127.0.0.1:8080"].map(asks), [false; 2]);
+        let foreign = ["https://elsewhere.example", "http://127.0.0.1:8081", "http://127.0.0.1", "null", "://"];
+        assert_eq!(foreign.map(asks), [true; 5]);
+    }
 
     fn html(accept: &str) -> bool {
         prefers_html(&MockRequest::get("/", "t").with_header("Accept", accept))

@@ -6,6 +6,8 @@
 
 use serde::Serialize;
 
+use crate::mock::verdict::Verdict;
+
 use super::scorecard::Evidence;
 use super::words::{count, n_of, percent, rate};
 
@@ -147,6 +149,12 @@ const UNREAD: Rule = Rule {
     advice: "results end where the answers say so (an empty page, a page with the header alone, a Link without next, a \
              404 after page 1), not where a count says so",
 };
+const GAPS: Rule = Rule {
+    name: "reads_every_page",
+    what: "reads every page before the end",
+    advice: "ask for the pages from 1 to the last one, and for one that did not arrive whole again, until it does; what is \
+             missing is missing from the file",
+};
 
 /// A share of pages is judged from so many pages on.
 const PAGES_TO_JUDGE: usize = 50;
@@ -162,20 +170,19 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let pages_again = (verdict.pages_served / 100).max(2) as u64;
     let tokens = verdict.tokens_issued.max(1) as u64;
     let dead_tokens = tokens * verdict.most_pages_under_way.max(1) as u64;
-    // When a limit is met that nobody told of, what is under way meets it as well.
-    let surprised = evidence.n_surprises as usize * (verdict.most_pages_under_way + 1);
+    // When a limit is met that nobody told of, what is under way meets it as well; no more than ever was.
+    let (met, under_way) = tally.surprises;
+    let surprised = met + under_way.min(met * verdict.most_pages_under_way.saturating_sub(1));
+    // Who calls on is refused for the wait and no more for haste, and was no less hasty for that.
+    let called_on = verdict.refused_waiting.min(verdict.calls_while_told_to_wait);
+    let avoidable = (hasty + called_on).saturating_sub(surprised);
     let on_pages = 1.0 - verdict.control_share;
     let mut findings = vec![
         WAITS.at_most(0, 0, verdict.calls_while_told_to_wait as u64, "call"),
         PACE.held(
             hasty <= surprised,
-            hasty > surprised + 3 && hasty * 100 > verdict.calls,
-            format!(
-                "{} refused of {}, {} in the busiest second",
-                count(hasty as u64),
-                n_of(verdict.calls as u64, "call"),
-                count(verdict.most_in_any_second as u64)
-            ),
+            avoidable > 3 && (hasty + called_on) * 100 > verdict.calls,
+            refusals(verdict),
             pace(evidence, surprised),
         ),
         OPEN_QUERIES.at_most(0, u64::MAX, verdict.refused_open_queries as u64, "refusal"),
@@ -204,11 +211,27 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
         DEAD_TOKENS.at_most(dead_tokens, u64::MAX, verdict.dead_token_calls as u64, "call"),
         PROTOCOL.at_most(0, u64::MAX, tally.misuses as u64, "call"),
         UNREAD.at_most(0, u64::MAX, evidence.n_unread as u64, "query"),
+        GAPS.at_most(0, u64::MAX, evidence.n_with_gaps as u64, "query"),
     ];
     if verdict.pages_served >= PAGES_TO_JUDGE {
         findings.push(SHARE.held(on_pages >= 0.8, false, percent(on_pages), "at least 80 %".to_owned()));
     }
     findings
+}
+
+/// How many calls the limits refused, for haste and since a wait was running.
+fn refusals(verdict: &Verdict) -> String {
+    let n = |n: usize| count(n as u64);
+    let waiting = match verdict.refused_waiting {
+        0 => String::new(),
+        refused => format!(" for haste and {} while a wait was running,", n(refused)),
+    };
+    let calls = n_of(verdict.calls as u64, "call");
+    format!(
+        "{} refused{waiting} of {calls}, {} in the busiest second",
+        n(verdict.refused_too_fast),
+        n(verdict.most_in_any_second)
+    )
 }
 
 /// What the limits of a second allow, and the refusals that nobody could have avoided.

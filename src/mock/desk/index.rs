@@ -25,7 +25,7 @@ struct Line {
 
 impl Line {
     fn of(resident: &Resident, base_url: String) -> Self {
-        let card = resident.scorecard();
+        let card = resident.scorecard(false);
         Self { name: resident.name.clone(), base_url, grade: card.grade, n_calls: card.verdict.calls }
     }
 }

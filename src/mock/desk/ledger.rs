@@ -84,9 +84,9 @@ impl<'a> Line<'a> {
             told_to_wait: call.told_to_wait,
             token: call.generation,
             dead_token: call.dead_token,
-            template: asked.map(|(template, _)| template.as_str()),
-            from: asked.map(|(_, window)| window.from.to_string()),
-            to: asked.map(|(_, window)| window.to.to_string()),
+            template: asked.map(|asked| asked.template.as_str()),
+            from: asked.map(|asked| asked.window.from.to_string()),
+            to: asked.map(|asked| asked.window.to.to_string()),
             broke_off: call.broke_off,
             faulted: call.faulted,
         }

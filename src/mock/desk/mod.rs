@@ -67,6 +67,10 @@ where
         let message = format!("{ROOT}{below} answers to {method} alone");
         return send(stream, Answer::refusal(405, &message).with("Allow", method), last).await;
     }
+    if *method == "POST" && answer::is_of_another_page(request) {
+        let message = format!("{ROOT}{below} takes no orders from pages of another origin");
+        return send(stream, Answer::refusal(403, &message), last).await;
+    }
     if !matches!(below, "/ledger" | "/expected") {
         let (door, request, below) = (door.clone(), request.clone(), below.to_owned());
         // A long ledger takes some counting, and calls are not to wait for it.
@@ -99,7 +103,7 @@ fn whole(below: &str, door: &Door, request: &MockRequest) -> Answer {
         Ok(text) => Answer::new(200, "application/json", text),
         Err(error) => Answer::refusal(500, &format!("the scorecard can't be written: {error}")),
     };
-    let page = |resident: &Resident| Answer::html(page::render(&resident.scorecard(), &resident.base_url));
+    let page = |resident: &Resident| Answer::html(page::render(&resident.scorecard(false), &resident.base_url));
     match below {
         "/reset" => {
             let now = resident.now();
@@ -109,6 +113,6 @@ fn whole(below: &str, door: &Door, request: &MockRequest) -> Answer {
         "/openapi.json" => Answer::new(200, "application/json", openapi(&resident.base_url)),
         "/scorecard.html" => page(resident),
         "/scorecard" if answer::prefers_html(request) => page(resident),
-        _ => json(&resident.scorecard()),
+        _ => json(&resident.scorecard(false)),
     }
 }

@@ -9,7 +9,7 @@ use askama::Template;
 use super::findings::{Finding, Grade};
 use super::plot;
 use super::scorecard::{QueryLine, Scorecard};
-use super::words::{bytes, count, n_of, percent, rate, span};
+use super::words::{bytes, count, n_of, percent, rate, shown, span};
 
 #[derive(Template)]
 #[template(path = "mock/desk/scorecard.html")]
@@ -83,7 +83,7 @@ fn figures(card: &Scorecard) -> Vec<(&'static str, String)> {
     vec![
         ("allowed in a second", figures.allowed_per_second.map_or_else(|| "no limit".to_owned(), rate)),
         ("most in any second", n(verdict.most_in_any_second)),
-        ("the same against the limit", against),
+        ("most against what was allowed", against),
         ("calls a second", or_dash(figures.calls_per_second.map(|calls| format!("{calls:.1}")))),
         ("rate used while reading", or_dash(verdict.budget_used.map(percent))),
         ("calls spent on pages", percent(figures.pages_share)),
@@ -109,6 +109,10 @@ impl Page<'_> {
         let from = query.from.strip_suffix("T00:00:00.000Z").unwrap_or(&query.from);
         let to = query.to.strip_suffix("T23:59:59.999Z").unwrap_or(&query.to);
         format!("{from} to {to}")
+    }
+
+    fn shown(&self, text: &str) -> String {
+        shown(text)
     }
 
     fn count(&self, n: &u64) -> String {

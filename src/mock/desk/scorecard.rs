@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::mock::ledger::{CallKind, Ledger};
-use crate::mock::limit::{Quota, Rates};
+use crate::mock::limit::Rates;
 use crate::mock::query::{Fate, MockQuery};
 use crate::mock::tally::Tally;
 use crate::mock::verdict::Verdict;
@@ -33,8 +33,9 @@ pub(in crate::mock) struct Records {
     pub(in crate::mock) now: Duration,
     pub(in crate::mock) ledger: Ledger,
     pub(in crate::mock) rates: Rates,
-    pub(in crate::mock) quotas: Vec<Quota>,
     pub(in crate::mock) queries: Vec<MockQuery>,
+    /// For each query, the last page that its client needs; 0 before the end was shown.
+    pub(in crate::mock) pages_to_read: Vec<u64>,
     pub(in crate::mock) query_life: Duration,
 }
 
@@ -42,14 +43,15 @@ pub(in crate::mock) struct Records {
 pub(super) struct Evidence<'a> {
     pub(super) verdict: &'a Verdict,
     pub(super) tally: &'a Tally,
-    /// The least and the most that was allowed in a second.
+    /// The least and the most that was allowed in a second, from the first call to the last.
     pub(super) allowed: (f64, f64),
-    /// How often a limit was met that no client could have known: one that fell, or one over a longer time.
-    pub(super) n_surprises: u64,
     pub(super) polls_in_any_second: usize,
+    pub(super) most_against_allowed: Option<f64>,
     /// Queries that failed or expired, so that another one had to be submitted.
     pub(super) n_lost_queries: usize,
     pub(super) n_unread: usize,
+    /// Queries whose end was seen, and not all the pages before it.
+    pub(super) n_with_gaps: usize,
 }
 
 /// How a client behaves, for people and for programs.
@@ -84,7 +86,7 @@ pub struct Figures {
     pub last_call_ms: Option<f64>,
     /// Calls allowed in any second at this moment; none without a limit.
     pub allowed_per_second: Option<f64>,
-    /// The busiest second's calls as a share of the most that was ever allowed in one; none without a limit.
+    /// The most calls within a second as a share of what was allowed in that second; none without a limit or calls.
     pub most_against_allowed: Option<f64>,
     /// Calls a second from the first to the last; none before two.
     pub calls_per_second: Option<f64>,
@@ -176,26 +178,28 @@ pub struct QueryLine {
 }
 
 impl Scorecard {
-    /// Makes it from what a tenant has written down.
-    pub(in crate::mock) fn new(name: &str, records: Records) -> Self {
+    /// Makes it from what a tenant has written down. At the end nothing more will be asked, and what was left is left.
+    pub(in crate::mock) fn new(name: &str, records: Records, at_the_end: bool) -> Self {
         let (tally, peaks) = (records.ledger.tally(), records.ledger.peaks());
-        let polls_in_any_second = peaks.polls_in_any_second;
+        let (polls_in_any_second, most_against_allowed) = (peaks.polls_in_any_second, peaks.calls_against_allowed);
         let verdict = Verdict::from_sums(&records.ledger, &tally, peaks, &records.rates);
         let states: Vec<(&MockQuery, &str)> = records.queries_counted(&tally).collect();
         let in_state = |wanted: &[&str]| states.iter().filter(|(_, state)| wanted.contains(state)).count();
         let was_left = |query: &MockQuery| {
             let last = tally.queries.get(&*query.id).map_or(query.submitted, |seen| seen.last_call);
-            last.max(query.ready_at) + LEFT_AFTER <= records.now
+            at_the_end || last.max(query.ready_at) + LEFT_AFTER <= records.now
         };
-        let unread = states.iter().filter(|(query, state)| matches!(*state, "ready" | "reading") && was_left(query));
+        let left = states.iter().filter(|(query, state)| matches!(*state, "ready" | "reading") && was_left(query));
+        let (with_gaps, unread): (Vec<_>, Vec<_>) = left.map(|(query, _)| *query).partition(|q| q.read_to_end);
         let evidence = Evidence {
             verdict: &verdict,
             tally: &tally,
-            allowed: records.allowed(),
-            n_surprises: records.surprises(),
+            allowed: records.allowed(&tally),
             polls_in_any_second,
+            most_against_allowed,
             n_lost_queries: in_state(&["failed", "gone"]),
-            n_unread: unread.count(),
+            n_unread: unread.len(),
+            n_with_gaps: with_gaps.len(),
         };
         let findings = findings(&evidence);
         let newest = states.len().saturating_sub(QUERIES_LISTED);
@@ -209,26 +213,25 @@ impl Records {
     /// The queries that belong to what is counted, each with its state.
     fn queries_counted<'a>(&'a self, tally: &'a Tally) -> impl Iterator<Item = (&'a MockQuery, &'static str)> {
         let counts = |query: &&MockQuery| query.submitted >= self.since || tally.queries.contains_key(&*query.id);
-        self.queries.iter().filter(counts).map(|query| (query, self.state(query)))
+        let all = self.queries.iter().zip(&self.pages_to_read).filter(move |(query, _)| counts(query));
+        all.map(|(query, &last)| {
+            // Of a query that is older than what is counted, nobody knows which pages were read.
+            let is_whole = || tally.queries.get(&*query.id).is_some_and(|seen| seen.has_all_pages(last));
+            let is_read = query.read_to_end && (last == 0 || query.submitted < self.since || is_whole());
+            (query, self.state(query, is_read))
+        })
     }
 
-    fn allowed(&self) -> (f64, f64) {
-        let rates = || self.rates.between(self.since, self.now);
+    fn allowed(&self, tally: &Tally) -> (f64, f64) {
+        let (first, last) = (tally.first_call.unwrap_or(self.now), tally.last_call.unwrap_or(self.now));
+        let rates = || self.rates.between(first, last);
         (rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max))
     }
 
-    fn surprises(&self) -> u64 {
-        let rates: Vec<f64> = self.rates.between(self.since, self.now).collect();
-        let falls = rates.windows(2).filter(|pair| pair[1] < pair[0]).count() as u64;
-        let time = (self.now - self.since).as_secs_f64();
-        let refills = self.quotas.iter().map(|quota| (time / quota.per.as_secs_f64().max(1e-3)) as u64 + 1);
-        falls + refills.sum::<u64>()
-    }
-
-    fn state(&self, query: &MockQuery) -> &'static str {
+    fn state(&self, query: &MockQuery, is_read: bool) -> &'static str {
         let is_ready = self.now >= query.ready_at;
         match query.fate {
-            _ if query.read_to_end => "read",
+            _ if is_read => "read",
             _ if query.is_gone(self.now, self.query_life) => "gone",
             Some(Fate::Fails(_)) if is_ready => "failed",
             _ if query.pages_served > 0 => "reading",
@@ -278,8 +281,7 @@ impl Figures {
             first_call_ms: tally.first_call.map(ms),
             last_call_ms: tally.last_call.map(ms),
             allowed_per_second: limit(records.rates.at(records.now)),
-            most_against_allowed: limit(evidence.allowed.1)
-                .map(|most| verdict.most_in_any_second as f64 / most.max(1.0)),
+            most_against_allowed: evidence.most_against_allowed,
             calls_per_second: reach.filter(|reach| *reach > 0.0).map(|reach| (tally.calls - 1) as f64 / reach),
             calls_by_kind: CallsByKind { token, submit, status, page, other },
             answers: tally.statuses.clone(),

@@ -55,6 +55,18 @@ pub(super) fn rate(per_second: f64) -> String {
     }
 }
 
+/// A text in which nothing stands that can't be seen: control characters become their pictures.
+pub(super) fn shown(text: &str) -> String {
+    let picture = |c: char| match c as u32 {
+        code @ 0..0x20 => char::from_u32(0x2400 + code).unwrap_or(char::REPLACEMENT_CHARACTER),
+        0x7F => '␡',
+        // The rest of the control characters, and those that turn the direction of writing.
+        0x80..0xA0 | 0x200E | 0x200F | 0x202A..=0x202E | 0x2066..=0x2069 => char::REPLACEMENT_CHARACTER,
+        _ => c,
+    };
+    text.chars().map(picture).collect()
+}
+
 /// A span: `850 ms`, `12.3 s`, `4 min 5 s`, `2 h 3 min`.
 pub(super) fn span(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -69,6 +81,11 @@ pub(super) fn span(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_shown() {
+        assert_eq!(shown("a\u{1b}[31mb\u{0}\t\u{7f}\u{85}\u{202e}ü 漢"), "a␛[31mb␀␉␡\u{fffd}\u{fffd}ü 漢");
+    }
 
     #[test]
     fn numbers_read_well() {

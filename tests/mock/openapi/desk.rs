@@ -75,7 +75,7 @@ fn busy() -> (Tenant, Duration) {
 fn busy_tenant() -> MockTenantBuilder {
     MockTenant::builder()
         .default_report(MockReport::with_rows(10_000))
-        .report("other", MockReport::with_rows(2700))
+        .report("other", MockReport::with_rows(2600))
         .ready_after(Duration::from_secs(9))
         .max_open_queries(5)
         .fate(3, Fate::Fails("out of luck".into()))
@@ -104,6 +104,10 @@ fn visit(tenant: Tenant, now: Duration) -> Vec<Exchange> {
         for (status, page, parameters, accept) in visits {
             all.push(ask(&tenant, clock, status, ("GET", page), parameters, accept).await);
         }
+        let of_a_page = "*/*\r\nOrigin: https://elsewhere.example";
+        let n_calls = tenant.lock().ledger().len();
+        all.push(ask(&tenant, clock, 403, ("POST", "reset"), Vec::new(), of_a_page).await);
+        assert_eq!(tenant.lock().ledger().len(), n_calls);
         all.push(ask(&tenant, clock, 204, ("POST", "reset"), Vec::new(), "*/*").await);
         assert_eq!(tenant.lock().ledger().len(), 0);
         all
