@@ -150,6 +150,7 @@ fn a_query_is_read_when_its_end_was_shown_and_every_page_before_it_was_served() 
 #[test]
 fn what_was_left_is_told_after_a_minute_and_at_once_when_all_is_over() {
     // It stops in the middle of one query, skips pages of another, never polls a third, and reads the last one whole.
+    // All of it at the very beginning, or the clock of the tenant that is shown might not have come that far yet.
     let mut tenant = busy().default_report(MockReport::with_rows(300)).build();
     let body = SUBMISSION.to_owned();
     let form = "grant_type=client_credentials&client_id=i";
@@ -159,12 +160,12 @@ fn what_was_left_is_told_after_a_minute_and_at_once_when_all_is_over() {
     for (nth, pages) in [&[1, 2][..], &[1, 3, 4], &[], &[1, 2, 3, 4]].into_iter().enumerate() {
         let body = body.replace("detail", &format!("t{nth}"));
         let request = MockRequest::post("/api/v2/reporting/queries", "application/json", body);
-        assert_eq!(tenant.answer(&request.with_header("Authorization", &bearer), ms(1)).status, 202);
+        assert_eq!(tenant.answer(&request.with_header("Authorization", &bearer), ms(0)).status, 202);
         let query = tenant.queries()[nth].id.clone();
         for &page in pages {
             let request =
                 MockRequest { method: "GET".into(), target: page_path(&query, page), ..MockRequest::default() };
-            assert_eq!(tenant.answer(&request.with_header("Authorization", &bearer), ms(2)).status, 200);
+            assert_eq!(tenant.answer(&request.with_header("Authorization", &bearer), ms(0)).status, 200);
         }
     }
     let mock = busy().start().unwrap();

@@ -149,11 +149,11 @@ fn judge_manners(scenario: &Scenario, tenant: &TenantPlan, after: &Aftermath, br
     let verdict = after.tenants[name].lock().verdict();
     if tenant.is_calm {
         let least = if scenario.is_near { 0.94 } else { 0.85 };
-        // Of what is read within some seconds nothing is said.
-        if let Some(used) = verdict.budget_used
-            && used < least
-            && verdict.refused_too_fast == 0
-        {
+        // A calm tenant's pages come evenly, so that reading tells of the rate however short it is.
+        let served = ledger.iter().filter(|call| call.is_page_served()).map(|call| call.at);
+        let reading = served.clone().min().zip(served.max());
+        let used = reading.and_then(|(from, to)| ledger.budget_used(from, to, tenant.rate as f64)).unwrap_or(0.0);
+        if used < least && verdict.refused_too_fast == 0 {
             breaches.push(format!("{name}: {:.1} % of the rate used", used * 100.0));
         }
     }
