@@ -122,7 +122,15 @@ fn cards(report: &LoadReport) -> Vec<Card> {
 }
 
 fn plots(report: &LoadReport) -> Vec<Plot> {
-    let over = |value: fn(&Sample) -> f64| report.samples.iter().map(|s| (s.at_s, value(s))).collect::<Vec<_>>();
+    // A sample stands for the time before it, so that the first one begins with the load.
+    let timed = |value: &dyn Fn(&Sample) -> Option<f64>| {
+        let mut points: Vec<_> = report.samples.iter().filter_map(|s| Some((s.at_s, value(s)?))).collect();
+        if let Some((_, first)) = points.first().copied() {
+            points.insert(0, (0.0, first));
+        }
+        points
+    };
+    let over = |value: fn(&Sample) -> f64| timed(&|sample| Some(value(sample)));
     let plot = |title, unit, lines: Vec<Line>, draw: fn(&[Line]) -> Option<String>| Plot {
         title,
         unit,
@@ -149,7 +157,7 @@ fn plots(report: &LoadReport) -> Vec<Plot> {
         ("token", 5, curve("token", false)),
     ];
     let curves = curves.into_iter().filter_map(|(name, colour, curve)| Some(Line::new(name, colour, curve?)));
-    let memory = report.samples.iter().filter_map(|s| Some((s.at_s, s.resident_bytes? as f64 / 1e6))).collect();
+    let memory = timed(&|sample| sample.resident_bytes.map(|bytes| bytes as f64 / 1e6));
     vec![
         plot("Throughput", "MB/s", vec![Line::new("pages", 1, over(|s| s.bytes_per_second / 1e6)).filled()], over_time),
         plot("Requests", "a second", requests, over_time),
