@@ -1,8 +1,8 @@
 //! Compares every delivered file with what the tenant had, byte for byte, on a thread of its own.
 //!
 //! The mock writes what it expects from the same rows that its pages were made of, and no parser takes part: a file is
-//! right or it is not. Of a tenant that somebody else runs only its counts are known; then the file is held against its
-//! manifest, and the manifest's rows against those counts.
+//! right or it is not. Of a tenant that somebody else runs only its counts are known; then the records of the file are
+//! counted and held against its manifest and those counts. Where there is no count either the output stays unchecked.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::Manifest;
 use crate::mock::Expected;
-use crate::model::{Verdict, Window};
+use crate::model::Window;
 
 use super::machine::CHECKER;
 use super::settings::{Inspect, LoadError};
@@ -42,8 +42,18 @@ pub(super) struct Delivered {
 pub(super) struct Checked {
     pub(super) tenant: usize,
     pub(super) report: String,
-    /// What is wrong with it, if anything is.
-    pub(super) wrong: Option<String>,
+    pub(super) finding: Finding,
+}
+
+/// What a look at an output has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// It is what the tenant had.
+    Right,
+    /// It is not; what is wrong with it.
+    Wrong(String),
+    /// There is nothing to hold it against; why.
+    Unchecked(String),
 }
 
 /// Checks outputs.
@@ -58,7 +68,7 @@ pub(super) struct Checker {
 
 impl Checker {
     /// Starts the thread. `at_the_end` holds everything back until then; otherwise an output is checked as soon as it is
-    /// delivered, and removed unless it is to stay, since a long load would fill the disk.
+    /// delivered. What is right is removed unless it is to stay, since a long load would fill the disk; what is not stays.
     ///
     /// # Errors
     /// If there is no thread to be had.
@@ -67,7 +77,7 @@ impl Checker {
         let (told, results) = unbounded_channel();
         let is_over = Arc::new(AtomicBool::new(false));
         let over = is_over.clone();
-        let work = move || check_all(&queue, &told, &over, keep || at_the_end, inspect.as_ref());
+        let work = move || check_all(&queue, &told, &over, keep, inspect.as_ref());
         std::thread::Builder::new()
             .name(CHECKER.to_owned())
             .spawn(work)
@@ -128,20 +138,30 @@ fn check_all(
         if let Some(inspect) = inspect {
             inspect(&delivered.path);
         }
-        let wrong = check(&delivered).err();
-        if !keep && wrong.is_none() {
-            // What stays behind goes with the whole folder.
+        let finding = check(&delivered).unwrap_or_else(Finding::Wrong);
+        if !keep && finding == Finding::Right {
+            // What can't be removed goes with the whole folder.
             let _ = std::fs::remove_file(&delivered.path);
+            let _ = std::fs::remove_file(manifest_of(&delivered.path));
         }
-        let checked = Checked { tenant: delivered.tenant, report: delivered.report, wrong };
+        let checked = Checked { tenant: delivered.tenant, report: delivered.report, finding };
         if told.send(checked).is_err() {
             return;
         }
     }
 }
 
-/// What is wrong with an output.
-fn check(delivered: &Delivered) -> Result<(), String> {
+fn manifest_of(output: &Path) -> PathBuf {
+    let mut path = output.as_os_str().to_owned();
+    path.push(".manifest.json");
+    path.into()
+}
+
+/// Looks at an output.
+///
+/// # Errors
+/// What is wrong with it.
+fn check(delivered: &Delivered) -> Result<Finding, String> {
     let Delivered { path, manifest, window, expected, .. } = delivered;
     if manifest.window != *window {
         let (from, to) = (manifest.window.from, manifest.window.to);
@@ -155,16 +175,38 @@ fn check(delivered: &Delivered) -> Result<(), String> {
         return Err("the sha256 in its manifest is not that of the file".to_owned());
     }
     let reconciled = &manifest.reconciliation;
-    match expected {
-        Some(expected) if manifest.output.rows != expected.rows() => {
-            Err(format!("its manifest says {} rows, the tenant had {}", manifest.output.rows, expected.rows()))
-        }
-        None if reconciled.verdict == Verdict::Mismatch => {
-            let told = reconciled.total_rows.or(reconciled.total_count_last).unwrap_or_default();
-            Err(format!("it has {} rows, the tenant told of {told}", reconciled.rows))
-        }
-        _ => Ok(()),
+    let said = manifest.output.rows;
+    if let Some(expected) = expected {
+        return if said == expected.rows() {
+            Ok(Finding::Right)
+        } else {
+            Err(format!("its manifest says {said} rows, the tenant had {}", expected.rows()))
+        };
     }
+    let rows = records(path, !manifest.columns.is_empty())?;
+    if rows != said {
+        return Err(format!("the file has {rows} rows, its manifest says {said}"));
+    }
+    let received = rows + manifest.csv.rejected;
+    // The last count is the one that a tenant whose rows grow has held to.
+    match reconciled.total_rows.or(reconciled.total_count_last) {
+        Some(told) if told == received => Ok(Finding::Right),
+        Some(told) => Err(format!("it has {received} rows, the tenant told of {told}")),
+        None => Ok(Finding::Unchecked("the tenant told of no count to hold its rows against".to_owned())),
+    }
+}
+
+/// The records of a file, without its header.
+fn records(path: &Path, has_header: bool) -> Result<u64, String> {
+    let unreadable = |error: csv::Error| format!("the delivered file can't be read as CSV: {error}");
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(has_header).flexible(true).from_path(path).map_err(unreadable)?;
+    let mut record = csv::ByteRecord::new();
+    let mut n = 0;
+    while reader.read_byte_record(&mut record).map_err(unreadable)? {
+        n += 1;
+    }
+    Ok(n)
 }
 
 /// Compares the file with what is due; the file's SHA-256.
