@@ -128,7 +128,12 @@ fn cards(report: &LoadReport) -> Vec<Card> {
 /// Steps as a line up to that moment.
 fn stairs(steps: &[(f64, f64)], end: f64) -> Vec<(f64, f64)> {
     let ends = steps.iter().skip(1).map(|(at, _)| at.min(end)).chain([end]);
-    steps.iter().zip(ends).filter(|((from, _), to)| from < to).flat_map(|(&(from, y), to)| [(from, y), (to, y)]).collect()
+    steps
+        .iter()
+        .zip(ends)
+        .filter(|((from, _), to)| from < to)
+        .flat_map(|(&(from, y), to)| [(from, y), (to, y)])
+        .collect()
 }
 
 fn plots(report: &LoadReport) -> Vec<Plot> {

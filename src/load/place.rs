@@ -186,7 +186,8 @@ mod tests {
             template: "load".into(),
         };
         let load = Load::on(urls);
-        let windows = |now| (0..9).map(|nth| super::window(&load, begins(&load, Timestamp(now)), nth, 0)).collect::<Vec<_>>();
+        let windows =
+            |now| (0..9).map(|nth| super::window(&load, begins(&load, Timestamp(now)), nth, 0)).collect::<Vec<_>>();
         let (first, second) = (windows(1_790_000_000_123), windows(1_790_000_000_124));
         assert!(first.iter().all(|window| !second.contains(window)), "{first:?} {second:?}");
     }
@@ -211,7 +212,8 @@ mod tests {
         let load = load();
         let mut windows: Vec<_> = (0..3).flat_map(|nth| (0..4).map(move |round| (nth, round))).collect();
         windows.sort_unstable();
-        let mut days: Vec<_> = windows.iter().map(|(nth, round)| super::window(&load, Timestamp(FIRST_DAY), *nth, *round).from).collect();
+        let mut days: Vec<_> =
+            windows.iter().map(|(nth, round)| super::window(&load, Timestamp(FIRST_DAY), *nth, *round).from).collect();
         days.sort_unstable();
         days.dedup();
         assert_eq!(days.len(), 12);

@@ -49,11 +49,11 @@ pub(super) fn table(report: &LoadReport) -> String {
             ),
         ),
         ("requests", format!("{} in all, {} a second{allowed}", figure("requests"), figure("requests_per_second"))),
+        ("rate use", format!("{} of the calls that the tenants allowed in that time", percent("rate_use"))),
         (
-            "rate use",
+            "budget use",
             format!(
-                "{} of all calls allowed; while read: mean {}, median {}, least {}",
-                percent("rate_use"),
+                "while a tenant is read: mean {}, median {}, least {}",
                 percent("budget_use"),
                 percent("budget_use_median"),
                 percent("budget_use_least")

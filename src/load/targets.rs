@@ -55,12 +55,11 @@ fn seeded(tenant: &MockTenantBuilder, seed: u64, nth: usize) -> MockTenantBuilde
 /// # Errors
 /// If it is none, or its host is neither this machine nor named exactly so among those that are allowed.
 pub fn check_url(url: &str, allowed_hosts: &[String]) -> Result<(), LoadError> {
-    let parsed =
-        BaseUrl::parse(url).map_err(|why| {
-            // A password may stand in front of the host.
-            let shown = url.rsplit('@').next().unwrap_or_default();
-            LoadError::Settings(format!("{shown} is no address of a tenant: {why}"))
-        })?;
+    let parsed = BaseUrl::parse(url).map_err(|why| {
+        // A password may stand in front of the host.
+        let shown = url.rsplit('@').next().unwrap_or_default();
+        LoadError::Settings(format!("{shown} is no address of a tenant: {why}"))
+    })?;
     let is_allowed = allowed_hosts.iter().any(|host| host.eq_ignore_ascii_case(parsed.host()));
     if parsed.is_loopback() || is_allowed {
         return Ok(());
@@ -277,7 +276,8 @@ mod tests {
         let on = |rate| Load::on(Target::Own(vec![("a".into(), MockTenant::builder().requests_per_second(rate))]));
         let error = Targets::of(&on(0.5)).err().unwrap().to_string();
         assert!(error.contains("tenant a allows 0.5 calls") && error.contains("--rate"), "{error}");
-        let targets = Targets { tenants: vec![facts(&[(0, 2.5)]), facts(&[(0, 3.0)])], host: None, begins: Timestamp(0) };
+        let targets =
+            Targets { tenants: vec![facts(&[(0, 2.5)]), facts(&[(0, 3.0)])], host: None, begins: Timestamp(0) };
         let [(name, words)] = &targets.rounded()[..] else { panic!("{:?}", targets.rounded()) };
         assert!(name.ends_with("for a") && words.starts_with("2 a second, of 2.5"), "{name}: {words}");
     }

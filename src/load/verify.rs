@@ -303,6 +303,83 @@ mod tests {
         compared(&path, &expected).map(|sha256| assert_eq!(sha256, hex(Sha256::new_with_prefix(&bytes))))
     }
 
+    /// An output of three rows, one of them over two lines, as it should be delivered where only counts are known.
+    fn delivered(folder: &Path) -> Delivered {
+        let path = folder.join("a.csv");
+        std::fs::write(&path, "id,text\n1,\"two\nlines\"\n2,b\n3,c\n").unwrap();
+        let manifest = serde_json::json!({
+            "version": 1, "report": "a", "tenant": "t", "query_id": "q",
+            "window": {"from": "1970-01-01T00:00:00.000Z", "to": "1970-01-01T00:00:00.999Z"},
+            "output": {"path": "a.csv", "bytes": 0, "rows": 3, "sha256": hashed(&path).unwrap()},
+            "columns": ["id", "text"], "pages": 1,
+            "reconciliation": {"rows": 3, "total_count_first": 3, "total_count_last": 3, "total_rows": 3,
+                "verdict": "match"},
+            "csv": {"repaired": 0, "rejected": 0},
+            "http": {"requests": 1, "retries": 0, "throttled": 0, "token_refreshes": 0, "breaker_opens": 0},
+            "resumed": 0, "started_at": "1970-01-01T00:00:00.000Z", "finished_at": "1970-01-01T00:00:00.000Z",
+        });
+        let manifest = Arc::new(serde_json::from_value(manifest).unwrap());
+        Delivered { tenant: 0, report: "a".into(), path, manifest, window: WINDOW, expected: None }
+    }
+
+    /// What a look finds after that change of the manifest.
+    fn found(change: impl FnOnce(&mut Delivered)) -> Result<Finding, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut delivered = delivered(folder.path());
+        change(&mut delivered);
+        check(&delivered)
+    }
+
+    fn manifest(delivered: &mut Delivered) -> &mut Manifest {
+        Arc::make_mut(&mut delivered.manifest)
+    }
+
+    #[test]
+    fn an_output_is_held_against_its_window_its_hash_its_manifest_and_the_tenants_counts() {
+        assert_eq!(found(|_| ()), Ok(Finding::Right));
+        type Change = fn(&mut Delivered);
+        let cases: [(Change, &str); 6] = [
+            (|d| d.window.to = Timestamp(1000), "of another window"),
+            (|d| manifest(d).output.sha256.replace_range(..1, "x"), "sha256"),
+            (|d| manifest(d).output.rows = 4, "the file has 3 rows, its manifest says 4"),
+            (|d| manifest(d).reconciliation.total_rows = Some(5), "it has 3 rows, the tenant told of 5"),
+            (|d| manifest(d).csv.rejected = 1, "it has 4 rows, the tenant told of 3"),
+            (|d| std::fs::remove_file(&d.path).unwrap(), "can't be read"),
+        ];
+        for (change, due) in cases {
+            let wrong = found(change).unwrap_err();
+            assert!(wrong.contains(due), "{due}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn where_the_tenant_told_of_no_count_an_output_is_unchecked() {
+        let no_counts = |d: &mut Delivered| {
+            let counts = &mut manifest(d).reconciliation;
+            (counts.total_rows, counts.total_count_last) = (None, None);
+        };
+        assert!(matches!(found(no_counts), Ok(Finding::Unchecked(_))));
+        let only_header = |d: &mut Delivered| manifest(d).reconciliation.total_rows = None;
+        assert_eq!(found(only_header), Ok(Finding::Right));
+    }
+
+    #[test]
+    fn rows_of_a_manifest_are_held_against_what_the_tenant_had() {
+        let expected = expected();
+        let due = |d: &mut Delivered| {
+            std::fs::write(&d.path, expected.bytes()).unwrap();
+            manifest(d).output.sha256 = hashed(&d.path).unwrap();
+            manifest(d).output.rows = 8_000;
+            d.expected = Some(expected.clone());
+        };
+        assert_eq!(found(due), Ok(Finding::Right));
+        let wrong = found(|d| {
+            due(d);
+            manifest(d).output.rows = 7_999;
+        });
+        assert!(wrong.unwrap_err().contains("7999 rows, the tenant had 8000"));
+    }
+
     #[test]
     fn a_file_that_is_what_the_tenant_had_is_right() {
         said(|_| ()).unwrap();

@@ -188,13 +188,20 @@ impl LoadArgs {
                 note("url", url.clone());
             }
             let Some(Rate(requests_per_second)) = self.rate else {
-                return Err("a tenant at --url allows what nobody here knows: give the calls a second with --rate N, or \
+                return Err(
+                    "a tenant at --url allows what nobody here knows: give the calls a second with --rate N, or \
                             --rate none; too many would be refused, and that would be the load's own doing"
-                    .to_owned());
+                        .to_owned(),
+                );
             };
             let template = self.template.clone().unwrap_or_else(|| "load".to_owned());
             note("template", template.clone());
-            Target::Urls { urls: self.url.clone(), requests_per_second, allowed_hosts: self.allow_host.clone(), template }
+            Target::Urls {
+                urls: self.url.clone(),
+                requests_per_second,
+                allowed_hosts: self.allow_host.clone(),
+                template,
+            }
         };
         if let Some(Rate(rate)) = self.rate {
             note("rate", rate.map_or_else(|| "no limit".to_owned(), |rate| format!("{rate} a second")));
