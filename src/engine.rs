@@ -153,7 +153,7 @@ impl EngineBuilder {
     /// It is called from the arbiter that made the call, while other calls wait for that arbiter: it must be done in
     /// microseconds, and never block or wait. Counting is what it is for; whoever wants to do more sends what it was told
     /// to a thread of its own. What it does changes nothing for the engine, not even by a panic, which is logged. A call
-    /// that never went out is not told of.
+    /// that never went out is not told of, nor one that met a kept connection which was closed, and is made again.
     ///
     /// ```no_run
     /// # use std::sync::atomic::{AtomicU64, Ordering};

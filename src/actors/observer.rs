@@ -1,8 +1,8 @@
 //! Tells whoever wants to know of each call that has ended: how long it waited for its turn, how long it took, and how
 //! it ended.
 //!
-//! It is told where a permit ends, so that no call is missed and none is told twice. What it hears changes nothing; a
-//! call that never went out is none. Without an observer there is nothing here but an empty option.
+//! It is told where a permit ends, so that none is told twice. What it hears changes nothing; a call that never went out
+//! is none, and neither is one on a kept connection that turned out to be closed and that is made again at once. Without an observer there is nothing here but an empty option.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,8 +19,8 @@ pub struct CallSeen {
     pub tenant: TenantName,
     /// Which kind of call it was.
     pub kind: CallKind,
-    /// How long it waited at the tenant's gate, from asking for a turn to getting one. None passes for a token call to
-    /// a host that the gate does not pace.
+    /// How long it waited at the tenant's gate, from the moment when the gate took its question up to its turn. Zero for
+    /// a token call to a host that the gate does not pace.
     pub waited: Duration,
     /// From its turn until its whole answer was read and checked, or until it failed.
     pub took: Duration,

@@ -72,7 +72,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Repair(args) => repair::run(args, &screen),
         Command::Forget { report, window } => forget(file, report, window.as_deref(), &screen),
         #[cfg(feature = "mock")]
-        Command::Load(args) => load::run(args, mode, &screen),
+        Command::Load(args) => load::run(file, args, mode, &screen),
         #[cfg(feature = "mock")]
         Command::Mock(args) => mock::serve(args, &screen),
         Command::Init { file } => match init::write(file) {

@@ -17,7 +17,7 @@ use actix::prelude::*;
 use futures::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use crate::model::{Asked, ExtractionId, ParkReason, Progress, ReportName, TenantName, Window};
+use crate::model::{Asked, ExtractionId, ParkReason, Progress, ReportName, ReportState, TenantName, Window};
 use crate::{Ending, Engine, EngineHandle, Extract};
 
 use super::gather::{Measured, gathered};
@@ -80,7 +80,7 @@ pub async fn run_until(
     mut on_tick: impl FnMut(&Tick),
 ) -> Result<LoadReport, LoadError> {
     let targets = Targets::of(load)?;
-    let place = Place::new(load)?;
+    let mut place = Place::new(load)?;
     let config = place::config(load, &targets.tenants, place.path())?;
     let is_one_round = load.amount == Amount::Rounds(1);
     let checker = Checker::start(is_one_round, load.keep, load.before_check.clone())?;
@@ -110,10 +110,16 @@ pub async fn run_until(
         )),
     };
     let mut stop = std::pin::pin!(stop);
-    let measured = run.measure(stop.as_mut(), &mut on_tick).await;
-    let outcomes = run.check(&measured, stop, &mut on_tick).await;
+    let mut measured = run.measure(stop.as_mut(), &mut on_tick).await;
+    let outcomes = run.check(&mut measured, stop, &mut on_tick).await;
+    drop(run);
+    let has_wrong = outcomes.has_wrong();
     let mut report = gathered(load, &targets, measured, outcomes);
-    report.kept = load.keep.then(|| place.path().to_owned());
+    if has_wrong {
+        // Whoever has to find out why needs the file.
+        place.keep();
+    }
+    report.kept = (load.keep || has_wrong).then(|| place.path().to_owned());
     Ok(report)
 }
 
@@ -175,8 +181,10 @@ impl Run<'_> {
         };
         self.is_stopping.set(true);
         self.sample(&mut samples);
+        let duration = self.began.elapsed();
         let measured = Measured {
-            duration: self.began.elapsed(),
+            duration,
+            calls_allowed: self.targets.calls_allowed(duration),
             stopped,
             samples,
             cpu: machine::cpu().zip(self.cpu_before).map(|(now, before)| now.since(before)),
@@ -188,7 +196,7 @@ impl Run<'_> {
                 .targets
                 .tenants
                 .iter()
-                .map(|tenant| self.engine.breaker_opens(&TenantName::new(&tenant.name)).unwrap_or(0))
+                .map(|tenant| self.engine.breaker_opens(&TenantName::new(&tenant.name)))
                 .collect(),
         };
         let the_rest = async {
@@ -206,7 +214,7 @@ impl Run<'_> {
     /// Has the outputs checked that were delivered.
     async fn check<S: Future<Output = ()>>(
         &self,
-        measured: &Measured,
+        measured: &mut Measured,
         mut stop: Pin<&mut S>,
         on_tick: &mut impl FnMut(&Tick),
     ) -> Outcomes {
@@ -222,7 +230,10 @@ impl Run<'_> {
                     }
                 }
                 // Where it has stopped the load it must not be asked again.
-                () = stop.as_mut(), if !measured.stopped => return outcomes,
+                () = stop.as_mut(), if !measured.stopped => {
+                    measured.stopped = true;
+                    return outcomes;
+                }
             }
             if told.elapsed() >= TICK {
                 told = Instant::now();
@@ -256,7 +267,7 @@ impl Run<'_> {
         let name = place::report_name(&self.targets.tenants[tenant].name, nth + 1);
         let mut round = 0;
         while self.goes_on(round) {
-            let window = place::window(self.load, nth, round);
+            let window = place::window(self.load, self.targets.begins, nth, round);
             let order = Extract { report: ReportName::new(&name), asked: Asked::Given(window), fresh: false };
             let asked = Instant::now();
             let ending = self.engine.extract_with(order).await.unwrap_or_else(Ending::Failed);
@@ -318,7 +329,12 @@ impl Handler<Progress> for RowCounter {
     type Result = ();
 
     fn handle(&mut self, progress: Progress, _: &mut Self::Context) {
-        let before = self.of.insert(progress.extraction, progress.n_rows).unwrap_or(0);
+        let is_over = matches!(progress.state, ReportState::Complete | ReportState::Parked | ReportState::Failed);
+        let before = match is_over {
+            true => self.of.remove(&progress.extraction),
+            false => self.of.insert(progress.extraction, progress.n_rows),
+        };
+        let before = before.unwrap_or(0);
         // An output that starts again has fewer: rows that were written were written.
         self.rows.fetch_add(progress.n_rows.saturating_sub(before), Ordering::Relaxed);
     }

@@ -18,7 +18,7 @@ const fn figure(name: &'static str, unit: &'static str, meaning: &'static str) -
 }
 
 /// All of them, in the order in which they are shown.
-pub const FIGURES: [Figure; 56] = [
+pub const FIGURES: [Figure; 59] = [
     figure("duration_s", "s", "from the first order to the last report's end"),
     figure("tenants", "", "tenants under load"),
     figure("complete", "", "reports delivered whole"),
@@ -27,6 +27,7 @@ pub const FIGURES: [Figure; 56] = [
     figure("cut_off", "", "reports under way when the time was over or the load was stopped"),
     figure("verified", "", "outputs compared with what the tenant had and found right"),
     figure("wrong", "", "outputs that are not what the tenant had"),
+    figure("unchecked", "", "outputs found neither right nor wrong: stopped too soon, or nothing to compare with"),
     figure("throughput_mb_s", "MB/s", "decoded bytes of pages received whole, over the duration"),
     figure("rows_per_second", "/s", "rows of delivered outputs, over the duration"),
     figure("pages_per_second", "/s", "pages received whole, over the duration"),
@@ -35,13 +36,15 @@ pub const FIGURES: [Figure; 56] = [
     figure("rows", "", "rows of delivered outputs"),
     figure("pages", "", "pages with rows received whole"),
     figure("requests", "", "calls of all kinds that ended"),
-    figure("budget_use", "", "share used of the calls that a tenant allows while it is read: the mean over tenants"),
+    figure("rate_use", "", "calls let in, as a share of all that the tenants allowed in the duration; own tenants"),
+    figure("budget_use", "", "share used of the calls that a tenant allows while it is read: the mean over those read"),
     figure("budget_use_median", "", "the same of the tenant in the middle"),
     figure("budget_use_least", "", "the same of the tenant that was used least"),
     figure("throttled", "", "answers that told to wait: 429, or 503 with Retry-After"),
     figure("told_to_wait", "", "calls made while a tenant had told to wait"),
     figure("refused_too_fast", "", "calls refused because a rate or quota was used up"),
-    figure("failed_calls", "", "calls that failed otherwise: an error, a cut, a refusal"),
+    figure("failed_calls", "", "calls that failed otherwise on the tenant's side: an error, a cut, a refusal"),
+    figure("unused_calls", "", "calls that this side broke off, or whose answer it did not trust or could not use"),
     figure("duplicate_submissions", "", "queries accepted beyond the first for the same template and window"),
     figure("pages_again", "", "pages served whole once more after they had been, with no fault in either answer"),
     figure("breaker_opens", "", "openings of circuit breakers"),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::mock::Verdict;
 
+use super::budget;
 use super::figures::FIGURES;
 use super::machine::{Cpu, Memory};
 use super::meter::{TenantCount, Totals};
@@ -28,28 +29,55 @@ pub(super) struct Measured {
     pub(super) totals: Totals,
     pub(super) latency: Vec<KindLatency>,
     pub(super) tenants: Vec<TenantCount>,
-    pub(super) breaker_opens: Vec<u64>,
+    pub(super) breaker_opens: Vec<Option<u64>>,
+    /// What each tenant has allowed in that time; none where it has no limit, or nobody here knows.
+    pub(super) calls_allowed: Vec<Option<f64>>,
 }
 
 /// The report of a load.
 pub(super) fn gathered(load: &Load, targets: &Targets, measured: Measured, outcomes: Outcomes) -> LoadReport {
     let tenants = tenants(targets, &measured, &outcomes);
     let mut found = figures(&measured, &outcomes, &tenants, targets.host.is_some());
-    let (checked, delivered) = outcomes.checked();
+    let unchecked = unchecked(&tenants);
+    let mut settings = load.described();
+    settings.extend(targets.rounded());
     LoadReport {
-        settings: load.described(),
+        settings,
         stopped: measured.stopped,
         check: if targets.host.is_some() { Check::Bytes } else { Check::Counts },
-        unchecked: delivered - checked,
+        unchecked,
         kept: None,
         figures: FIGURES.iter().map(|figure| (figure.name, found.remove(figure.name).flatten())).collect(),
         allowed_per_second: targets.allowed(),
+        allowed_over_time: targets.allowed_over(measured.duration),
         latency: measured.latency,
         samples: measured.samples.into_all(),
         tenants,
-        troubles: outcomes.troubles,
+        troubles: outcomes.troubles(),
         more_troubles: outcomes.more_troubles,
     }
+}
+
+/// Outputs that were delivered and found neither right nor wrong, whatever the reason.
+fn unchecked(tenants: &[TenantResult]) -> u64 {
+    tenants.iter().map(|tenant| tenant.complete.saturating_sub(tenant.verified + tenant.wrong)).sum()
+}
+
+/// The calls let in as a share of those that the tenants have allowed in the whole time; none where one has no limit or
+/// is not ours, or it was over too soon to say.
+fn rate_use(measured: &Measured) -> Option<f64> {
+    let allowed = measured.calls_allowed.iter().copied().sum::<Option<f64>>()?;
+    let let_in: u64 = measured.tenants.iter().map(|count| count.requests - count.throttled).sum();
+    (measured.duration >= budget::SHORTEST && allowed > 0.0).then(|| let_in as f64 / allowed)
+}
+
+/// What was used of each tenant that was read, sorted; nothing where one of them was read too shortly to say: the mean
+/// of the others would be no look at it.
+fn budgets(tenants: &[TenantResult]) -> Vec<f64> {
+    let read = tenants.iter().filter(|tenant| tenant.allowed_per_second.is_some() && tenant.pages > 0);
+    let mut used = read.map(|tenant| tenant.budget_use).collect::<Option<Vec<f64>>>().unwrap_or_default();
+    used.sort_by(f64::total_cmp);
+    used
 }
 
 fn tenants(targets: &Targets, measured: &Measured, outcomes: &Outcomes) -> Vec<TenantResult> {
@@ -98,8 +126,7 @@ fn figures(
     let sum = |of: fn(&TenantResult) -> u64| Some(tenants.iter().map(of).sum::<u64>() as f64);
     let known = |of: fn(&TenantResult) -> Option<u64>| tenants.iter().map(of).sum::<Option<u64>>().map(|n| n as f64);
     let totals = measured.totals;
-    let mut used: Vec<f64> = tenants.iter().filter_map(|tenant| tenant.budget_use).collect();
-    used.sort_by(f64::total_cmp);
+    let used = budgets(tenants);
     let mut took = outcomes.took.clone();
     took.sort_by(f64::total_cmp);
     let gigabytes = Some(totals.bytes as f64 / 1e9).filter(|gb| *gb > 0.0);
@@ -113,6 +140,7 @@ fn figures(
         ("cut_off", sum(|tenant| tenant.cut_off)),
         ("verified", sum(|tenant| tenant.verified)),
         ("wrong", sum(|tenant| tenant.wrong)),
+        ("unchecked", Some(unchecked(tenants) as f64)),
         ("throughput_mb_s", rate(totals.bytes).map(|bytes| bytes / 1e6)),
         ("rows_per_second", rate(outcomes.rows)),
         ("pages_per_second", rate(totals.pages)),
@@ -121,6 +149,7 @@ fn figures(
         ("rows", Some(outcomes.rows as f64)),
         ("pages", Some(totals.pages as f64)),
         ("requests", Some(totals.requests as f64)),
+        ("rate_use", rate_use(measured)),
         ("budget_use", (!used.is_empty()).then(|| used.iter().sum::<f64>() / used.len() as f64)),
         ("budget_use_median", at_share(&used, 0.5)),
         ("budget_use_least", used.first().copied()),
@@ -128,9 +157,10 @@ fn figures(
         ("told_to_wait", known(|tenant| tenant.told_to_wait)),
         ("refused_too_fast", known(|tenant| tenant.refused_too_fast)),
         ("failed_calls", Some(totals.failed as f64)),
+        ("unused_calls", Some(totals.unused as f64)),
         ("duplicate_submissions", known(|tenant| tenant.duplicate_submissions)),
         ("pages_again", known(|tenant| tenant.pages_again)),
-        ("breaker_opens", sum(|tenant| tenant.breaker_opens)),
+        ("breaker_opens", known(|tenant| tenant.breaker_opens)),
         ("dead_token_calls", known(|tenant| tenant.dead_token_calls)),
         ("p50_report_s", at_share(&took, 0.5)),
         ("p90_report_s", at_share(&took, 0.9)),
@@ -182,10 +212,11 @@ mod tests {
             samples: Samples::default(),
             cpu: Some(Cpu { mock: 1.0, engine: 2.0 }),
             memory: Memory { resident: Some(1 << 20), peak: Some(1 << 21) },
-            totals: Totals { requests: 200, pages: 150, bytes: 500_000_000, throttled: 3, failed: 2 },
+            totals: Totals { requests: 200, pages: 150, bytes: 500_000_000, throttled: 3, failed: 2, unused: 1 },
             latency: latency.into(),
-            tenants: Vec::new(),
+            tenants: vec![TenantCount { requests: 200, throttled: 40, ..TenantCount::default() }],
             breaker_opens: Vec::new(),
+            calls_allowed: vec![Some(150.0), Some(50.0)],
         }
     }
 
@@ -193,8 +224,12 @@ mod tests {
         let (known, budget_use) = (told_to_wait, Some(used));
         TenantResult {
             complete: 2,
+            verified: 1,
+            allowed_per_second: Some(10.0),
+            pages: 1,
             budget_use,
             told_to_wait,
+            breaker_opens: known,
             refused_too_fast: known,
             duplicate_submissions: known,
             pages_again: known,
@@ -221,12 +256,35 @@ mod tests {
             ("cpu_s_per_gb", 4.0),
             ("told_to_wait", 3.0),
             ("complete", 6.0),
+            ("unchecked", 3.0),
+            ("rate_use", 0.8),
             ("p50_report_s", 2.0),
             ("rows_per_second", 100.0),
         ];
         for (name, due) in due {
             assert!((found[name].unwrap() - due).abs() < 1e-9, "{name}: {:?}", found[name]);
         }
+    }
+
+    #[test]
+    fn a_share_is_that_of_all_who_were_read_or_there_is_none() {
+        let mut tenants = [tenant(0.9, Some(0)), tenant(0.5, Some(0))];
+        tenants[1].budget_use = None;
+        let names = ["budget_use", "budget_use_median", "budget_use_least"];
+        let found = figures(&measured(), &Outcomes::default(), &tenants, true);
+        assert!(names.iter().all(|name| found[name].is_none()), "one was read, and not long enough to say");
+        tenants[1].pages = 0;
+        let found = figures(&measured(), &Outcomes::default(), &tenants, true);
+        assert!(names.iter().all(|name| found[name] == Some(0.9)), "one was not read at all");
+    }
+
+    #[test]
+    fn the_rate_that_was_used_is_that_of_the_whole_time() {
+        let measured = measured();
+        assert_eq!(rate_use(&measured), Some(0.8));
+        assert_eq!(rate_use(&Measured { duration: Duration::from_secs(4), ..measured }), None);
+        let unlimited = super::tests::measured();
+        assert_eq!(rate_use(&Measured { calls_allowed: vec![Some(150.0), None], ..unlimited }), None);
     }
 
     #[test]

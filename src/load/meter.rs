@@ -22,6 +22,8 @@ pub(super) struct Totals {
     pub(super) bytes: u64,
     pub(super) throttled: u64,
     pub(super) failed: u64,
+    /// Broken off by this side, or answered with what it could not use.
+    pub(super) unused: u64,
 }
 
 #[derive(Default)]
@@ -73,13 +75,14 @@ impl Meter {
         let place = self.places.get(&call.tenant);
         let counts = &mut *self.counts.lock();
         let is_throttled = matches!(call.outcome, Outcome::Throttled { .. });
-        // What this side has broken off is nobody's failure.
+        // What this side has broken off or could not use is counted apart: the two can't be told from each other.
         let is_failed = !is_throttled && !matches!(call.outcome, Outcome::Ok | Outcome::Local);
         let page_bytes = call.bytes.filter(|bytes| *bytes > 0);
         let totals = &mut counts.totals;
         totals.requests += 1;
         totals.throttled += u64::from(is_throttled);
         totals.failed += u64::from(is_failed);
+        totals.unused += u64::from(call.outcome == Outcome::Local);
         totals.pages += u64::from(page_bytes.is_some());
         totals.bytes += page_bytes.unwrap_or(0);
         if let Some(nth) = KINDS.iter().position(|(kind, _)| *kind == call.kind) {
@@ -148,7 +151,7 @@ mod tests {
         meter.seen(&call("b", CallKind::Page, Outcome::Throttled { wait: None }, None));
         meter.seen(&call("b", CallKind::Page, Outcome::Transient, None));
         meter.seen(&call("b", CallKind::Page, Outcome::Local, None));
-        let totals = Totals { requests: 6, pages: 1, bytes: 100, throttled: 1, failed: 1 };
+        let totals = Totals { requests: 6, pages: 1, bytes: 100, throttled: 1, failed: 1, unused: 1 };
         assert_eq!(meter.totals(), totals);
         let page = meter.latencies().remove(3);
         assert_eq!((page.kind, page.calls, page.failed, page.throttled), ("page", 5, 1, 1));

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::report::{MOST_TROUBLES, Trouble};
-use super::verify::{Checked, Checker, Delivered};
+use super::report::{MOST_TROUBLES, MOST_WRONG, Trouble};
+use super::verify::{Checked, Checker, Delivered, Finding};
 
 /// What became of one tenant's reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,9 @@ pub(super) struct Outcomes {
     pub(super) took: Vec<f64>,
     /// Rows of delivered outputs.
     pub(super) rows: u64,
-    pub(super) troubles: Vec<Trouble>,
+    /// Outputs that are wrong, apart from the rest: however much else went amiss, they must be named.
+    wrong: Vec<Trouble>,
+    others: Vec<Trouble>,
     pub(super) more_troubles: u64,
     checker: Option<Checker>,
     n_checked: u64,
@@ -62,12 +64,28 @@ impl Outcomes {
     }
 
     fn trouble(&mut self, tenant: usize, report: &str, how: &'static str, words: &str) {
-        if self.troubles.len() >= MOST_TROUBLES {
+        let (list, most) =
+            if how == "wrong" { (&mut self.wrong, MOST_WRONG) } else { (&mut self.others, MOST_TROUBLES) };
+        if list.len() >= most {
             self.more_troubles += 1;
             return;
         }
-        let words = words.strip_prefix(report).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(words).to_owned();
-        self.troubles.push(Trouble { tenant: self.names[tenant].clone(), report: report.to_owned(), how, words });
+        let tenant = &self.names[tenant];
+        // The engine says whose words they are; here that stands beside them.
+        let rest = words.strip_prefix(report).unwrap_or(words);
+        let rest = rest.strip_prefix(" of ").and_then(|rest| rest.strip_prefix(tenant.as_str())).unwrap_or(rest);
+        let words = rest.strip_prefix(": ").unwrap_or(words).to_owned();
+        list.push(Trouble { tenant: tenant.clone(), report: report.to_owned(), how, words });
+    }
+
+    /// What did not come through, the wrong outputs first.
+    pub(super) fn troubles(&self) -> Vec<Trouble> {
+        self.wrong.iter().chain(&self.others).cloned().collect()
+    }
+
+    /// Whether there is a wrong output.
+    pub(super) fn has_wrong(&self) -> bool {
+        !self.wrong.is_empty()
     }
 
     /// How many reports were delivered.
@@ -95,14 +113,15 @@ impl Outcomes {
     /// Takes the next result of the check; false once there are no more.
     pub(super) async fn take_checked(&mut self) -> bool {
         let Some(checker) = &mut self.checker else { return false };
-        let Some(Checked { tenant, report, wrong }) = checker.next().await else { return false };
+        let Some(Checked { tenant, report, finding }) = checker.next().await else { return false };
         self.n_checked += 1;
-        match wrong {
-            None => self.tenants[tenant].verified += 1,
-            Some(words) => {
+        match finding {
+            Finding::Right => self.tenants[tenant].verified += 1,
+            Finding::Wrong(words) => {
                 self.tenants[tenant].wrong += 1;
                 self.trouble(tenant, &report, "wrong", &words);
             }
+            Finding::Unchecked(why) => self.trouble(tenant, &report, "unchecked", &why),
         }
         true
     }
@@ -113,6 +132,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_output_that_is_wrong_is_named_first_whatever_came_before_it() {
+        let mut outcomes = Outcomes::new(vec!["a".into()], Checker::start(true, true, None).unwrap());
+        (0..150).for_each(|_| outcomes.failed(0, "a_1", "status 400"));
+        outcomes.trouble(0, "a_2", "wrong", "the file differs");
+        let troubles = outcomes.troubles();
+        assert_eq!((troubles[0].how, troubles[0].report.as_str()), ("wrong", "a_2"));
+        assert_eq!((troubles.len(), outcomes.more_troubles), (MOST_TROUBLES + 1, 50));
+        assert!(outcomes.has_wrong());
+    }
+
+    #[test]
+    fn words_do_not_repeat_whose_they_are() {
+        let mut outcomes = Outcomes::new(vec!["mock".into()], Checker::start(true, true, None).unwrap());
+        for words in ["mock_1: page 1", "mock_1 of mock: page 1", "page 1"] {
+            outcomes.failed(0, "mock_1", words);
+        }
+        assert!(outcomes.troubles().iter().all(|trouble| trouble.words == "page 1"), "{:?}", outcomes.troubles());
+    }
+
+    #[test]
     fn troubles_beyond_the_first_hundred_are_only_counted() {
         let checker = Checker::start(true, true, None).unwrap();
         let mut outcomes = Outcomes::new(vec!["a".into(), "b".into()], checker);
@@ -120,8 +159,9 @@ mod tests {
             outcomes.failed(1, "b_1", "b_1: status 400");
         }
         outcomes.parked(0, "a_1", "no room");
-        assert_eq!((outcomes.troubles.len(), outcomes.more_troubles), (MOST_TROUBLES, 51));
-        assert_eq!((outcomes.troubles[0].tenant.as_str(), outcomes.troubles[0].words.as_str()), ("b", "status 400"));
+        let troubles = outcomes.troubles();
+        assert_eq!((troubles.len(), outcomes.more_troubles), (MOST_TROUBLES, 51));
+        assert_eq!((troubles[0].tenant.as_str(), troubles[0].words.as_str()), ("b", "status 400"));
         assert_eq!((outcomes.tenants[1].failed, outcomes.tenants[0].parked, outcomes.n_troubled()), (150, 1, 151));
     }
 }

@@ -38,7 +38,7 @@ struct Row<'a> {
 #[template(path = "load/page.html")]
 struct Page<'a> {
     report: &'a LoadReport,
-    is_right: bool,
+    fault: Option<&'static str>,
     cards: Vec<Card>,
     plots: Vec<Plot>,
     figures: Vec<(&'static str, String, &'static str, &'static str)>,
@@ -48,7 +48,7 @@ struct Page<'a> {
 pub(super) fn html(report: &LoadReport) -> String {
     let page = Page {
         report,
-        is_right: report.all_right(),
+        fault: report.fault(),
         cards: cards(report),
         plots: plots(report),
         figures: report
@@ -102,7 +102,11 @@ fn cards(report: &LoadReport) -> Vec<Card> {
     let percent = |name: &str| report.figure(name).map_or_else(dash, |share| format!("{:.1} %", share * 100.0));
     let card = |name, value, more| Card { name, value, more };
     vec![
-        card("outputs right", figure("verified"), format!("{} wrong", figure("wrong"))),
+        card(
+            "outputs right",
+            figure("verified"),
+            format!("{} wrong, {} unchecked", figure("wrong"), figure("unchecked")),
+        ),
         card(
             "reports complete",
             figure("complete"),
@@ -112,17 +116,36 @@ fn cards(report: &LoadReport) -> Vec<Card> {
         card(
             "requests/s",
             figure("requests_per_second"),
-            report.allowed_per_second.map_or_else(|| "no limit".to_owned(), |rate| format!("{} allowed", shown(rate))),
+            report.mean_allowed().map_or_else(|| "no limit".to_owned(), |rate| format!("{} allowed", shown(rate))),
         ),
-        card("budget use", percent("budget_use"), format!("least {}", percent("budget_use_least"))),
+        card("rate use", percent("rate_use"), format!("budget use {}", percent("budget_use"))),
         card("told to wait", figure("throttled"), format!("{} calls all the same", figure("told_to_wait"))),
         card("page p99, ms", figure("p99_page_ms"), format!("p50 {}", figure("p50_page_ms"))),
         card("memory, MB", figure("memory_mb"), format!("{} CPU s/GB", figure("cpu_s_per_gb"))),
     ]
 }
 
+/// Steps as a line up to that moment.
+fn stairs(steps: &[(f64, f64)], end: f64) -> Vec<(f64, f64)> {
+    let ends = steps.iter().skip(1).map(|(at, _)| at.min(end)).chain([end]);
+    steps
+        .iter()
+        .zip(ends)
+        .filter(|((from, _), to)| from < to)
+        .flat_map(|(&(from, y), to)| [(from, y), (to, y)])
+        .collect()
+}
+
 fn plots(report: &LoadReport) -> Vec<Plot> {
-    let over = |value: fn(&Sample) -> f64| report.samples.iter().map(|s| (s.at_s, value(s))).collect::<Vec<_>>();
+    // A sample stands for the time before it, so that the first one begins with the load.
+    let timed = |value: &dyn Fn(&Sample) -> Option<f64>| {
+        let mut points: Vec<_> = report.samples.iter().filter_map(|s| Some((s.at_s, value(s)?))).collect();
+        if let Some((_, first)) = points.first().copied() {
+            points.insert(0, (0.0, first));
+        }
+        points
+    };
+    let over = |value: fn(&Sample) -> f64| timed(&|sample| Some(value(sample)));
     let plot = |title, unit, lines: Vec<Line>, draw: fn(&[Line]) -> Option<String>| Plot {
         title,
         unit,
@@ -133,8 +156,8 @@ fn plots(report: &LoadReport) -> Vec<Plot> {
         Line::new("requests", 1, over(|s| s.requests_per_second)).filled(),
         Line::new("answers that told to wait", 3, over(|s| s.throttled_per_second)),
     ];
-    if let (Some(allowed), Some(last)) = (report.allowed_per_second, report.samples.last()) {
-        requests.push(Line::new("allowed", 2, vec![(0.0, allowed), (last.at_s, allowed)]));
+    if let Some(last) = report.samples.last().filter(|_| !report.allowed_over_time.is_empty()) {
+        requests.push(Line::new("allowed", 2, stairs(&report.allowed_over_time, last.at_s)));
     }
     let curve = |kind: &str, waited: bool| {
         let kind = report.latency.iter().find(|latency| latency.kind == kind)?;
@@ -149,7 +172,7 @@ fn plots(report: &LoadReport) -> Vec<Plot> {
         ("token", 5, curve("token", false)),
     ];
     let curves = curves.into_iter().filter_map(|(name, colour, curve)| Some(Line::new(name, colour, curve?)));
-    let memory = report.samples.iter().filter_map(|s| Some((s.at_s, s.resident_bytes? as f64 / 1e6))).collect();
+    let memory = timed(&|sample| sample.resident_bytes.map(|bytes| bytes as f64 / 1e6));
     vec![
         plot("Throughput", "MB/s", vec![Line::new("pages", 1, over(|s| s.bytes_per_second / 1e6)).filled()], over_time),
         plot("Requests", "a second", requests, over_time),
@@ -161,6 +184,17 @@ fn plots(report: &LoadReport) -> Vec<Plot> {
 #[cfg(test)]
 mod tests {
     use super::super::report::tests::sample;
+    use super::stairs;
+
+    #[test]
+    fn a_rate_that_changes_is_drawn_as_it_changes() {
+        let steps = [(0.0, 20.0), (10.0, 5.0), (60.0, 9.0)];
+        assert_eq!(stairs(&steps, 30.0), [(0.0, 20.0), (10.0, 20.0), (10.0, 5.0), (30.0, 5.0)]);
+        let mut report = sample();
+        let before = report.html();
+        report.allowed_over_time.push((15.0, 40.0));
+        assert_ne!(report.html(), before);
+    }
 
     #[test]
     fn a_page_has_its_plots_and_fetches_nothing() {

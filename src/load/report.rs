@@ -15,6 +15,9 @@ use super::{page, table};
 /// More troubles than that are only counted.
 pub(super) const MOST_TROUBLES: usize = 100;
 
+/// So many wrong outputs are named, whatever else there is.
+pub(super) const MOST_WRONG: usize = 10_000;
+
 /// What became of one tenant.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TenantResult {
@@ -56,8 +59,8 @@ pub struct TenantResult {
     pub pages_again: Option<u64>,
     /// Calls with a token that was good no more.
     pub dead_token_calls: Option<u64>,
-    /// Openings of its circuit breaker.
-    pub breaker_opens: u64,
+    /// Openings of its circuit breaker; none where it was never needed.
+    pub breaker_opens: Option<u64>,
 }
 
 /// A report that was not delivered, or not rightly.
@@ -67,9 +70,9 @@ pub struct Trouble {
     pub tenant: String,
     /// Its name.
     pub report: String,
-    /// `failed`, `parked` or `wrong`.
+    /// `failed`, `parked`, `wrong` or `unchecked`.
     pub how: &'static str,
-    /// The engine's words, or what is wrong with the output.
+    /// The engine's words, or what is wrong with the output, or why it could not be checked.
     pub words: String,
 }
 
@@ -79,7 +82,7 @@ pub struct Trouble {
 pub enum Check {
     /// Byte for byte against what the tenant had.
     Bytes,
-    /// The file against its manifest, and the manifest's rows against the tenant's counts.
+    /// The file's records against its manifest and the tenant's counts.
     Counts,
 }
 
@@ -87,7 +90,7 @@ impl Check {
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::Bytes => "every byte against what the tenant had",
-            Self::Counts => "the file against its manifest, its rows against the tenant's counts",
+            Self::Counts => "the file's rows against its manifest and the tenant's counts",
         }
     }
 }
@@ -101,22 +104,24 @@ pub struct LoadReport {
     pub stopped: bool,
     /// How outputs were checked.
     pub check: Check,
-    /// Outputs that were left unchecked because it was stopped.
+    /// Outputs that were left unchecked, because it was stopped or there was nothing to hold them against.
     pub unchecked: u64,
-    /// Where outputs were left, if they were.
+    /// Where outputs were left: because they were to stay, or because one is wrong.
     pub kept: Option<std::path::PathBuf>,
     /// The figures, in the order of [`FIGURES`]; none where one was not measured.
     #[serde(skip)]
     pub figures: Vec<(&'static str, Option<f64>)>,
-    /// What all tenants together allow in a second; none where one has no limit.
+    /// What all tenants together allow in a second at the start; none where one has no limit.
     pub allowed_per_second: Option<f64>,
+    /// The same over time: from so many seconds on, so many calls. Empty where one has no limit.
+    pub allowed_over_time: Vec<(f64, f64)>,
     /// What each kind of call took.
     pub latency: Vec<KindLatency>,
     /// The load over time.
     pub samples: Vec<Sample>,
     /// Each tenant.
     pub tenants: Vec<TenantResult>,
-    /// Reports that were not delivered, or not rightly; the first hundred.
+    /// Reports that were not delivered, or not rightly: the wrong outputs first, then the first hundred of the rest.
     pub troubles: Vec<Trouble>,
     /// Troubles beyond those.
     pub more_troubles: u64,
@@ -128,9 +133,28 @@ impl LoadReport {
         self.figures.iter().find(|(known, _)| *known == name).and_then(|(_, value)| *value)
     }
 
-    /// Whether every output that was delivered and checked is right.
+    /// Whether something was delivered, and every output that was is checked and right.
     pub fn all_right(&self) -> bool {
-        self.figure("wrong").is_none_or(|wrong| wrong == 0.0)
+        self.fault().is_none()
+    }
+
+    /// What keeps the load from being all right, in words.
+    pub fn fault(&self) -> Option<&'static str> {
+        let is = |name: &str| self.figure(name).unwrap_or(0.0) > 0.0;
+        match () {
+            () if is("wrong") => Some("outputs are wrong"),
+            () if self.unchecked > 0 => Some("outputs were left unchecked"),
+            () if !is("verified") => Some("no output was delivered and checked"),
+            () => None,
+        }
+    }
+
+    /// What all tenants together allowed in a second, in the mean over the duration.
+    pub(super) fn mean_allowed(&self) -> Option<f64> {
+        let end = self.figure("duration_s")?;
+        let ends = self.allowed_over_time.iter().skip(1).map(|(at, _)| at.min(end)).chain([end]);
+        let parts = self.allowed_over_time.iter().zip(ends).map(|((from, rate), to)| (to - from).max(0.0) * rate);
+        (end > 0.0 && !self.allowed_over_time.is_empty()).then(|| parts.sum::<f64>() / end)
     }
 
     /// The expectations that were missed.
@@ -214,6 +238,7 @@ pub(super) mod tests {
                 .map(|(name, value)| (name, if name == "wrong" { Some(0.0) } else { value }))
                 .collect(),
             allowed_per_second: Some(20.0),
+            allowed_over_time: vec![(0.0, 20.0)],
             latency: vec![kind("token", None), kind("page", Some(took))],
             samples: samples.collect(),
             tenants: vec![tenant],
@@ -233,6 +258,23 @@ pub(super) mod tests {
         assert_eq!(json["settings"]["rows"], "1000 & more");
         assert_eq!(json["latency"][1]["took"]["p99"], 80.5);
         assert_eq!(json["check"], "bytes");
+    }
+
+    #[test]
+    fn a_load_is_all_right_only_where_everything_was_looked_at() {
+        let mut report = sample();
+        assert!(report.all_right());
+        report.unchecked = 1;
+        assert_eq!((report.all_right(), report.fault()), (false, Some("outputs were left unchecked")));
+        assert!(report.html().contains("outputs were left unchecked") && !report.html().contains("Checked:"));
+        report.unchecked = 0;
+        let set = |report: &mut LoadReport, name: &str, value| {
+            report.figures.iter_mut().filter(|(known, _)| *known == name).for_each(|(_, found)| *found = Some(value));
+        };
+        set(&mut report, "verified", 0.0);
+        assert_eq!(report.fault(), Some("no output was delivered and checked"));
+        set(&mut report, "wrong", 1.0);
+        assert_eq!(report.fault(), Some("outputs are wrong"));
     }
 
     #[test]

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     fn totals(n: u64) -> Totals {
-        Totals { requests: n, pages: n, bytes: n * 100, throttled: 0, failed: 0 }
+        Totals { requests: n, pages: n, bytes: n * 100, ..Totals::default() }
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub enum Target {
         requests_per_second: Option<u32>,
         /// Hosts that may be called although they are not this machine.
         allowed_hosts: Vec<String>,
+        /// The template that is asked for.
+        template: String,
     },
 }
 
@@ -54,7 +56,8 @@ pub struct Load {
     pub threads: Option<usize>,
     /// Requests under way at one tenant at once. Default 8.
     pub max_in_flight: usize,
-    /// Bytes of pages that the engine holds in memory; none for its own default.
+    /// Bytes of pages that the engine holds in memory. It is also what bounds how many reports fetch at once, one for
+    /// each MiB. Default: room for two reports of each tenant, and 32 MiB at least.
     pub memory_limit: Option<u64>,
     /// Where outputs and the engine's state go, into a folder of their own; none for the system's temporary folder.
     pub output_dir: Option<PathBuf>,
@@ -92,6 +95,12 @@ impl Load {
         }
     }
 
+    /// Bytes of pages that the engine may hold in memory.
+    pub fn memory(&self) -> u64 {
+        let at_once = self.n_tenants() as u64 * self.reports.min(2) as u64;
+        self.memory_limit.unwrap_or_else(|| (at_once << 20).max(32 << 20))
+    }
+
     /// How many tenants there are.
     pub fn n_tenants(&self) -> usize {
         match &self.target {
@@ -114,7 +123,7 @@ impl Load {
             ("max_in_flight".to_owned(), self.max_in_flight.to_string()),
         ];
         all.extend(self.threads.map(|threads| ("threads".to_owned(), threads.to_string())));
-        all.extend(self.memory_limit.map(|bytes| ("memory_limit".to_owned(), format!("{} bytes", bytes))));
+        all.push(("memory_limit".to_owned(), format!("{} bytes", self.memory())));
         all.extend(self.notes.iter().cloned());
         all
     }

@@ -16,8 +16,7 @@ pub(super) fn table(report: &LoadReport) -> String {
     let figure = |name: &str| report.figure(name).map_or_else(|| "-".to_owned(), shown);
     let percent =
         |name: &str| report.figure(name).map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0));
-    let allowed = report.allowed_per_second.map(|rate| format!(" of {} allowed", shown(rate))).unwrap_or_default();
-    let unchecked = if report.unchecked > 0 { format!(", {} left unchecked", report.unchecked) } else { String::new() };
+    let allowed = report.mean_allowed().map(|rate| format!(" of {} allowed", shown(rate))).unwrap_or_default();
     let lines = [
         (
             "reports",
@@ -31,7 +30,13 @@ pub(super) fn table(report: &LoadReport) -> String {
         ),
         (
             "outputs",
-            format!("{} right, {} wrong{unchecked} ({})", figure("verified"), figure("wrong"), report.check.words()),
+            format!(
+                "{} right, {} wrong, {} unchecked ({})",
+                figure("verified"),
+                figure("wrong"),
+                figure("unchecked"),
+                report.check.words()
+            ),
         ),
         (
             "throughput",
@@ -44,10 +49,11 @@ pub(super) fn table(report: &LoadReport) -> String {
             ),
         ),
         ("requests", format!("{} in all, {} a second{allowed}", figure("requests"), figure("requests_per_second"))),
+        ("rate use", format!("{} of the calls that the tenants allowed in that time", percent("rate_use"))),
         (
             "budget use",
             format!(
-                "mean {}, median {}, least {}",
+                "while a tenant is read: mean {}, median {}, least {}",
                 percent("budget_use"),
                 percent("budget_use_median"),
                 percent("budget_use_least")
@@ -56,9 +62,12 @@ pub(super) fn table(report: &LoadReport) -> String {
         (
             "conduct",
             format!(
-                "{} answers told to wait, {} calls while told to wait, {} duplicate submissions, {} pages again",
+                "{} answers told to wait, {} calls while told to wait, {} too fast, {} with a dead token, {} duplicate \
+                 submissions, {} pages again",
                 figure("throttled"),
                 figure("told_to_wait"),
+                figure("refused_too_fast"),
+                figure("dead_token_calls"),
                 figure("duplicate_submissions"),
                 figure("pages_again")
             ),
@@ -66,8 +75,9 @@ pub(super) fn table(report: &LoadReport) -> String {
         (
             "trouble",
             format!(
-                "{} calls failed otherwise, breakers opened {} times",
+                "{} calls failed otherwise, {} broken off or of no use, breakers opened {} times",
                 figure("failed_calls"),
+                figure("unused_calls"),
                 figure("breaker_opens")
             ),
         ),
@@ -154,7 +164,7 @@ fn tenants(text: &mut String, tenants: &[TenantResult]) {
             grouped(tenant.requests),
             tenant.throttled,
             tenant.failed_calls,
-            tenant.breaker_opens,
+            tenant.breaker_opens.map_or_else(|| "-".to_owned(), grouped),
         );
     }
     if tenants.len() > MOST_SHOWN {
@@ -167,9 +177,7 @@ fn troubles(text: &mut String, report: &LoadReport) {
         return;
     }
     text.push('\n');
-    // What is wrong comes first: it must never happen.
-    let (wrong, others): (Vec<_>, Vec<_>) = report.troubles.iter().partition(|trouble| trouble.how == "wrong");
-    for trouble in wrong.into_iter().chain(others).take(MOST_SHOWN) {
+    for trouble in report.troubles.iter().take(MOST_SHOWN) {
         let _ = writeln!(text, "{} {}: {}", trouble.how, trouble.report, escaped(&trouble.words));
     }
     let more = report.troubles.len().saturating_sub(MOST_SHOWN) as u64 + report.more_troubles;
@@ -213,6 +221,7 @@ mod tests {
         }
         assert!(text.contains("failed a_1: page 3: status 500") && text.contains("and 3 more"), "{text}");
         assert!(text.contains("- calls while told to wait"), "what was not measured is no zero: {text}");
+        assert!(text.contains("1.50 too fast, 1.50 with a dead token"), "{text}");
     }
 
     #[test]

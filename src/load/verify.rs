@@ -1,8 +1,8 @@
 //! Compares every delivered file with what the tenant had, byte for byte, on a thread of its own.
 //!
 //! The mock writes what it expects from the same rows that its pages were made of, and no parser takes part: a file is
-//! right or it is not. Of a tenant that somebody else runs only its counts are known; then the file is held against its
-//! manifest, and the manifest's rows against those counts.
+//! right or it is not. Of a tenant that somebody else runs only its counts are known; then the records of the file are
+//! counted and held against its manifest and those counts. Where there is no count either the output stays unchecked.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::Manifest;
 use crate::mock::Expected;
-use crate::model::{Verdict, Window};
+use crate::model::Window;
 
 use super::machine::CHECKER;
 use super::settings::{Inspect, LoadError};
@@ -42,8 +42,18 @@ pub(super) struct Delivered {
 pub(super) struct Checked {
     pub(super) tenant: usize,
     pub(super) report: String,
-    /// What is wrong with it, if anything is.
-    pub(super) wrong: Option<String>,
+    pub(super) finding: Finding,
+}
+
+/// What a look at an output has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// It is what the tenant had.
+    Right,
+    /// It is not; what is wrong with it.
+    Wrong(String),
+    /// There is nothing to hold it against; why.
+    Unchecked(String),
 }
 
 /// Checks outputs.
@@ -58,7 +68,7 @@ pub(super) struct Checker {
 
 impl Checker {
     /// Starts the thread. `at_the_end` holds everything back until then; otherwise an output is checked as soon as it is
-    /// delivered, and removed unless it is to stay, since a long load would fill the disk.
+    /// delivered. What is right is removed unless it is to stay, since a long load would fill the disk; what is not stays.
     ///
     /// # Errors
     /// If there is no thread to be had.
@@ -67,7 +77,7 @@ impl Checker {
         let (told, results) = unbounded_channel();
         let is_over = Arc::new(AtomicBool::new(false));
         let over = is_over.clone();
-        let work = move || check_all(&queue, &told, &over, keep || at_the_end, inspect.as_ref());
+        let work = move || check_all(&queue, &told, &over, keep, inspect.as_ref());
         std::thread::Builder::new()
             .name(CHECKER.to_owned())
             .spawn(work)
@@ -128,20 +138,30 @@ fn check_all(
         if let Some(inspect) = inspect {
             inspect(&delivered.path);
         }
-        let wrong = check(&delivered).err();
-        if !keep && wrong.is_none() {
-            // What stays behind goes with the whole folder.
+        let finding = check(&delivered).unwrap_or_else(Finding::Wrong);
+        if !keep && finding == Finding::Right {
+            // What can't be removed goes with the whole folder.
             let _ = std::fs::remove_file(&delivered.path);
+            let _ = std::fs::remove_file(manifest_of(&delivered.path));
         }
-        let checked = Checked { tenant: delivered.tenant, report: delivered.report, wrong };
+        let checked = Checked { tenant: delivered.tenant, report: delivered.report, finding };
         if told.send(checked).is_err() {
             return;
         }
     }
 }
 
-/// What is wrong with an output.
-fn check(delivered: &Delivered) -> Result<(), String> {
+fn manifest_of(output: &Path) -> PathBuf {
+    let mut path = output.as_os_str().to_owned();
+    path.push(".manifest.json");
+    path.into()
+}
+
+/// Looks at an output.
+///
+/// # Errors
+/// What is wrong with it.
+fn check(delivered: &Delivered) -> Result<Finding, String> {
     let Delivered { path, manifest, window, expected, .. } = delivered;
     if manifest.window != *window {
         let (from, to) = (manifest.window.from, manifest.window.to);
@@ -155,16 +175,38 @@ fn check(delivered: &Delivered) -> Result<(), String> {
         return Err("the sha256 in its manifest is not that of the file".to_owned());
     }
     let reconciled = &manifest.reconciliation;
-    match expected {
-        Some(expected) if manifest.output.rows != expected.rows() => {
-            Err(format!("its manifest says {} rows, the tenant had {}", manifest.output.rows, expected.rows()))
-        }
-        None if reconciled.verdict == Verdict::Mismatch => {
-            let told = reconciled.total_rows.or(reconciled.total_count_last).unwrap_or_default();
-            Err(format!("it has {} rows, the tenant told of {told}", reconciled.rows))
-        }
-        _ => Ok(()),
+    let said = manifest.output.rows;
+    if let Some(expected) = expected {
+        return if said == expected.rows() {
+            Ok(Finding::Right)
+        } else {
+            Err(format!("its manifest says {said} rows, the tenant had {}", expected.rows()))
+        };
     }
+    let rows = records(path, !manifest.columns.is_empty())?;
+    if rows != said {
+        return Err(format!("the file has {rows} rows, its manifest says {said}"));
+    }
+    let received = rows + manifest.csv.rejected;
+    // The last count is the one that a tenant whose rows grow has held to.
+    match reconciled.total_rows.or(reconciled.total_count_last) {
+        Some(told) if told == received => Ok(Finding::Right),
+        Some(told) => Err(format!("it has {received} rows, the tenant told of {told}")),
+        None => Ok(Finding::Unchecked("the tenant told of no count to hold its rows against".to_owned())),
+    }
+}
+
+/// The records of a file, without its header.
+fn records(path: &Path, has_header: bool) -> Result<u64, String> {
+    let unreadable = |error: csv::Error| format!("the delivered file can't be read as CSV: {error}");
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(has_header).flexible(true).from_path(path).map_err(unreadable)?;
+    let mut record = csv::ByteRecord::new();
+    let mut n = 0;
+    while reader.read_byte_record(&mut record).map_err(unreadable)? {
+        n += 1;
+    }
+    Ok(n)
 }
 
 /// Compares the file with what is due; the file's SHA-256.
@@ -259,6 +301,83 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         assert_eq!(hashed(&path).unwrap(), hex(Sha256::new_with_prefix(&bytes)));
         compared(&path, &expected).map(|sha256| assert_eq!(sha256, hex(Sha256::new_with_prefix(&bytes))))
+    }
+
+    /// An output of three rows, one of them over two lines, as it should be delivered where only counts are known.
+    fn delivered(folder: &Path) -> Delivered {
+        let path = folder.join("a.csv");
+        std::fs::write(&path, "id,text\n1,\"two\nlines\"\n2,b\n3,c\n").unwrap();
+        let manifest = serde_json::json!({
+            "version": 1, "report": "a", "tenant": "t", "query_id": "q",
+            "window": {"from": "1970-01-01T00:00:00.000Z", "to": "1970-01-01T00:00:00.999Z"},
+            "output": {"path": "a.csv", "bytes": 0, "rows": 3, "sha256": hashed(&path).unwrap()},
+            "columns": ["id", "text"], "pages": 1,
+            "reconciliation": {"rows": 3, "total_count_first": 3, "total_count_last": 3, "total_rows": 3,
+                "verdict": "match"},
+            "csv": {"repaired": 0, "rejected": 0},
+            "http": {"requests": 1, "retries": 0, "throttled": 0, "token_refreshes": 0, "breaker_opens": 0},
+            "resumed": 0, "started_at": "1970-01-01T00:00:00.000Z", "finished_at": "1970-01-01T00:00:00.000Z",
+        });
+        let manifest = Arc::new(serde_json::from_value(manifest).unwrap());
+        Delivered { tenant: 0, report: "a".into(), path, manifest, window: WINDOW, expected: None }
+    }
+
+    /// What a look finds after that change of the manifest.
+    fn found(change: impl FnOnce(&mut Delivered)) -> Result<Finding, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut delivered = delivered(folder.path());
+        change(&mut delivered);
+        check(&delivered)
+    }
+
+    fn manifest(delivered: &mut Delivered) -> &mut Manifest {
+        Arc::make_mut(&mut delivered.manifest)
+    }
+
+    #[test]
+    fn an_output_is_held_against_its_window_its_hash_its_manifest_and_the_tenants_counts() {
+        assert_eq!(found(|_| ()), Ok(Finding::Right));
+        type Change = fn(&mut Delivered);
+        let cases: [(Change, &str); 6] = [
+            (|d| d.window.to = Timestamp(1000), "of another window"),
+            (|d| manifest(d).output.sha256.replace_range(..1, "x"), "sha256"),
+            (|d| manifest(d).output.rows = 4, "the file has 3 rows, its manifest says 4"),
+            (|d| manifest(d).reconciliation.total_rows = Some(5), "it has 3 rows, the tenant told of 5"),
+            (|d| manifest(d).csv.rejected = 1, "it has 4 rows, the tenant told of 3"),
+            (|d| std::fs::remove_file(&d.path).unwrap(), "can't be read"),
+        ];
+        for (change, due) in cases {
+            let wrong = found(change).unwrap_err();
+            assert!(wrong.contains(due), "{due}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn where_the_tenant_told_of_no_count_an_output_is_unchecked() {
+        let no_counts = |d: &mut Delivered| {
+            let counts = &mut manifest(d).reconciliation;
+            (counts.total_rows, counts.total_count_last) = (None, None);
+        };
+        assert!(matches!(found(no_counts), Ok(Finding::Unchecked(_))));
+        let only_header = |d: &mut Delivered| manifest(d).reconciliation.total_rows = None;
+        assert_eq!(found(only_header), Ok(Finding::Right));
+    }
+
+    #[test]
+    fn rows_of_a_manifest_are_held_against_what_the_tenant_had() {
+        let expected = expected();
+        let due = |d: &mut Delivered| {
+            std::fs::write(&d.path, expected.bytes()).unwrap();
+            manifest(d).output.sha256 = hashed(&d.path).unwrap();
+            manifest(d).output.rows = 8_000;
+            d.expected = Some(expected.clone());
+        };
+        assert_eq!(found(due), Ok(Finding::Right));
+        let wrong = found(|d| {
+            due(d);
+            manifest(d).output.rows = 7_999;
+        });
+        assert!(wrong.unwrap_err().contains("7999 rows, the tenant had 8000"));
     }
 
     #[test]

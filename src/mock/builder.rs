@@ -424,6 +424,17 @@ impl MockTenantBuilder {
         self.settings.rates.at(Duration::ZERO)
     }
 
+    /// The calls allowed in a second, each from that time since its start on; infinity for no limit.
+    pub fn rate_steps(&self) -> Vec<(Duration, f64)> {
+        self.settings.rates.steps().to_vec()
+    }
+
+    /// So many calls in a second from its start to its end, whatever steps there were.
+    #[must_use]
+    pub fn only_requests_per_second(self, calls: f64) -> Self {
+        self.set(|s| s.rates = Rates::constant(calls))
+    }
+
     /// The templates whose reports were named, sorted.
     pub fn templates(&self) -> Vec<String> {
         let mut templates: Vec<_> = self.settings.reports.keys().cloned().collect();

@@ -41,6 +41,11 @@ impl Rates {
         self.steps.insert(place, (from, per_second));
     }
 
+    /// Each rate with the time that it holds from.
+    pub(super) fn steps(&self) -> &[(Duration, f64)] {
+        &self.steps
+    }
+
     /// The rates in force between two moments, in the order of time. There is one at least.
     pub(super) fn between(&self, from: Duration, to: Duration) -> impl Iterator<Item = f64> {
         let later = self.steps.iter().filter(move |(at, _)| from < *at && *at <= to);

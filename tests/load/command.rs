@@ -116,6 +116,75 @@ fn an_interrupt_ends_a_load_with_what_was_measured_so_far() {
 }
 
 #[test]
+fn a_signal_that_is_sent_twice_is_one_and_its_load_leaves_nothing_behind() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let folder = tempfile::tempdir().unwrap();
+    let line = "load --tenants 1 --reports 1 --rows 10000000 --page-size 100 --rate 20 --progress json";
+    let mut child = command(folder.path(), line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut events = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut events, &mut String::new()).unwrap();
+    let pid = Pid::from_child(&child);
+    // Two kinds, because two of one kind may arrive as one.
+    kill_process(pid, Signal::TERM).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!([130, 143].contains(&code(&output)), "{}", err(&output));
+    assert!(err(&output).contains("stopped before it was done"), "{}", err(&output));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the folder of outputs is gone");
+}
+
+#[test]
+fn a_load_that_delivered_nothing_is_no_success() {
+    // Nobody listens on the port of a socket that is closed again.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let line = format!("load --url http://127.0.0.1:{port} --rate 20 --reports 1 --for 1s --progress none");
+    let (output, _folder) = typed(&line);
+    assert_eq!(code(&output), 1, "{}", err(&output));
+    assert!(err(&output).contains("not all right: no output was delivered and checked"), "{}", err(&output));
+}
+
+#[test]
+fn a_plan_is_played_for_as_long_as_was_said_and_a_budget_of_a_moment_is_no_figure() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = "requests_per_second: 50\ndefault_report: {rows: 300}\n";
+    std::fs::write(folder.path().join("plan.yaml"), plan).unwrap();
+    let line = "load --plan plan.yaml --page-size 100 --reports 1 --for 2s --latency 1ms..3ms --keep --output-dir out \
+                --json load.json --progress json --expect budget_use>=0.97 --expect rate_use>=0.01";
+    let output = command(folder.path(), line).output().unwrap();
+    assert_eq!(code(&output), 1, "{}", err(&output));
+    for name in ["budget_use", "rate_use"] {
+        assert!(err(&output).contains(&format!("missed: expected {name}")), "{name}: {}", err(&output));
+    }
+    assert!(err(&output).contains("not measured"), "{}", err(&output));
+    let json = std::fs::read_to_string(folder.path().join("load.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(json["metrics"]["verified"].as_u64().unwrap() >= 1, "{json:#}");
+    assert_eq!((&json["metrics"]["wrong"], &json["metrics"]["unchecked"]), (&0.into(), &0.into()));
+    let kept = json["kept"].as_str().unwrap();
+    assert!(std::fs::read_dir(format!("{kept}/out/mock")).unwrap().count() >= 2, "{kept}");
+    let events = out(&output);
+    let last: serde_json::Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["event"], &last["verified"]), (&"done".into(), &json["metrics"]["verified"]));
+}
+
+#[test]
+fn results_that_would_overwrite_each_other_or_go_nowhere_are_refused_before_the_load() {
+    for (line, due) in [
+        ("--html -", "not to stdout"),
+        ("--json a --html ./a", "name two files"),
+        ("--json /proc/load.json", "/proc/load.json can't be written"),
+        ("--config a.yaml", "--config"),
+        ("--url http://user:hunter2@127.0.0.1:9 --rate 1", "user name or password"),
+    ] {
+        let small = if line.contains("--url") { "load --progress none" } else { SMALL };
+        let (output, folder) = typed(&format!("{small} {line}"));
+        assert_eq!((code(&output), out(&output).as_str()), (2, ""), "{line}: {}", err(&output));
+        assert!(err(&output).contains(due) && !err(&output).contains("hunter2"), "{line}: {}", err(&output));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{line} leaves nothing");
+    }
+}
+
+#[test]
 fn the_document_explains_every_option_and_every_figure() {
     let document = include_str!("../../docs/LOAD.md");
     let (help, _folder) = typed("load --help");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cxtract::load::{Amount, FIGURES, Load, LoadReport, OwnTenants, Target, run, run_until};
-use cxtract::mock::{Fault, FaultRule, Matcher, MockReport, MockTenant, MockTenantBuilder};
+use cxtract::mock::{Fault, FaultRule, Matcher, MockPlan, MockReport, MockTenant, MockTenantBuilder};
 
 fn tenant(n_rows: u64) -> MockTenantBuilder {
     MockTenant::builder().requests_per_second(f64::INFINITY).default_report(MockReport::with_rows(n_rows))
@@ -60,7 +60,7 @@ fn json_has_every_figure_and_the_page_needs_nothing_from_outside() {
     // No rate, no budget; everything else is known of own tenants, on a system that tells of CPU and memory.
     let unknown: Vec<_> = metrics.iter().filter(|(_, value)| value.is_null()).map(|(name, _)| name.as_str()).collect();
     if cfg!(target_os = "linux") {
-        assert_eq!(unknown, ["budget_use", "budget_use_median", "budget_use_least"]);
+        assert_eq!(unknown, ["rate_use", "budget_use", "budget_use_median", "budget_use_least"]);
     }
     assert_eq!(json["tenants"].as_array().unwrap().len(), 2);
     let page = report.html();
@@ -81,14 +81,19 @@ fn an_output_that_is_wrong_is_found_and_named() {
             std::fs::write(path, bytes).unwrap();
         }
     };
-    let load = Load { before_check: Some(Arc::new(spoil)), ..load_on(&tenant(1_000)) };
+    let beside = tempfile::tempdir().unwrap();
+    let output_dir = Some(beside.path().to_owned());
+    let load = Load { before_check: Some(Arc::new(spoil)), output_dir, ..load_on(&tenant(1_000)) };
     let report = carried_out(&load);
     assert_eq!((figure(&report, "wrong"), figure(&report, "verified"), figure(&report, "complete")), (1.0, 3.0, 4.0));
     assert!(!report.all_right());
     let [trouble] = &report.troubles[..] else { panic!("{:#?}", report.troubles) };
     assert_eq!((trouble.how, trouble.report.as_str(), trouble.tenant.as_str()), ("wrong", "tenant-2_1", "tenant-2"));
     assert!(trouble.words.contains("differs from the tenant's data from byte"), "{}", trouble.words);
-    assert!(report.table().contains("1 wrong") && report.html().contains("Outputs are wrong"));
+    assert!(report.table().contains("1 wrong") && report.html().contains("outputs are wrong"));
+    let kept = report.kept.unwrap().join("out");
+    let files = |tenant: &str| std::fs::read_dir(kept.join(tenant)).unwrap().count();
+    assert_eq!((files("tenant-1"), files("tenant-2")), (0, 2), "the wrong one stays, with its manifest");
 }
 
 #[test]
@@ -113,6 +118,61 @@ fn faults_that_pass_show_in_the_figures_and_leave_the_outputs_right() {
 }
 
 #[test]
+fn outputs_that_nothing_can_be_held_against_are_unchecked_and_not_right() {
+    let plan = "default_report: {rows: 900, total_count: absent, total_rows: absent}";
+    let running = MockTenant::builder().plan(plan).unwrap().start().unwrap();
+    let target = Target::Urls {
+        urls: vec![running.base_url()],
+        requests_per_second: Some(20),
+        allowed_hosts: Vec::new(),
+        template: "load".to_owned(),
+    };
+    let report = carried_out(&Load { reports: 1, page_size: 500, ..Load::on(target) });
+    assert_eq!(
+        (figure(&report, "complete"), figure(&report, "verified"), figure(&report, "unchecked")),
+        (1.0, 0.0, 1.0)
+    );
+    assert!(!report.all_right());
+    assert_eq!(report.troubles[0].how, "unchecked");
+}
+
+#[test]
+fn a_check_that_is_stopped_leaves_its_outputs_unchecked_and_says_so() {
+    let stop = Arc::new(tokio::sync::Notify::new());
+    let begun = stop.clone();
+    // The first look stops the load, and lasts until long after that.
+    let inspect = move |_: &std::path::Path| {
+        begun.notify_one();
+        std::thread::park_timeout(Duration::from_secs(2));
+    };
+    let load = Load { before_check: Some(Arc::new(inspect)), ..load_on(&tenant(900)) };
+    let report = actix_rt::System::new().block_on(run_until(&load, stop.notified(), |_| ())).unwrap();
+    assert_eq!(
+        (figure(&report, "complete"), figure(&report, "verified"), figure(&report, "unchecked")),
+        (4.0, 0.0, 4.0)
+    );
+    assert!(report.stopped && !report.all_right());
+    assert!(report.html().contains("outputs were left unchecked"));
+}
+
+#[test]
+fn a_check_that_breaks_down_is_not_passed_over() {
+    let load = Load { before_check: Some(Arc::new(|_: &std::path::Path| panic!("broken"))), ..load_on(&tenant(900)) };
+    let report = carried_out(&load);
+    assert_eq!((figure(&report, "unchecked"), report.all_right(), report.stopped), (4.0, false, false));
+}
+
+#[test]
+fn tenants_with_tls_or_a_token_path_of_their_own_are_played() {
+    let plan = "tenants:\n  safe: {tls: good, default_report: {rows: 900}}\n  \
+                other: {token: {path: /other/token}, default_report: {rows: 900}}\n";
+    let plan = MockPlan::parse(plan, std::path::Path::new(".")).unwrap();
+    let target = Target::Own(OwnTenants::in_turn(&plan, None, 1));
+    let report = carried_out(&Load { reports: 1, page_size: 500, ..Load::on(target) });
+    assert_eq!(figure(&report, "verified"), 2.0, "{:#?}", report.troubles);
+}
+
+#[test]
 fn rounds_ask_for_other_windows_and_remove_what_was_checked() {
     let beside = tempfile::tempdir().unwrap();
     let load = Load {
@@ -132,7 +192,7 @@ fn rounds_ask_for_other_windows_and_remove_what_was_checked() {
 
 #[test]
 fn a_load_that_is_stopped_tells_what_was_measured() {
-    let slow = tenant(100_000).latency(Duration::from_millis(50));
+    let slow = tenant(10_000_000).latency(Duration::from_millis(50));
     let load = load_on(&slow);
     let has_pages = tokio::sync::Notify::new();
     let tell = |tick: &cxtract::load::Tick| {
@@ -150,16 +210,23 @@ fn a_load_that_is_stopped_tells_what_was_measured() {
 #[test]
 fn tenants_that_others_have_started_are_checked_by_their_counts() {
     let running = tenant(1_200).start().unwrap();
-    let target =
-        |url: String| Target::Urls { urls: vec![url], requests_per_second: Some(500), allowed_hosts: Vec::new() };
+    let target = |url: String| Target::Urls {
+        urls: vec![url],
+        requests_per_second: Some(500),
+        allowed_hosts: Vec::new(),
+        template: "calls".to_owned(),
+    };
     let load = Load { reports: 2, page_size: 500, ..Load::on(target(running.base_url())) };
     let report = carried_out(&load);
     assert_eq!((figure(&report, "verified"), figure(&report, "rows")), (2.0, 2_400.0));
-    assert!(report.table().contains("its rows against the tenant's counts"));
+    assert!(report.table().contains("rows against its manifest and the tenant's counts"));
     // What only the tenant itself could tell is left out.
     assert_eq!((report.figure("told_to_wait"), report.figure("duplicate_submissions")), (None, None));
-    assert!(figure(&report, "budget_use") > 0.0);
+    assert_eq!(report.figure("budget_use"), None, "it was over too soon to say");
     assert_eq!(running.ledger().len() as f64, figure(&report, "requests"));
+    let report = carried_out(&load);
+    assert_eq!((figure(&report, "verified"), running.verdict().duplicate_submissions), (2.0, 0));
+    assert_eq!(running.with(|tenant| tenant.expected("calls").rows()), 4 * 1_200, "the template that was named");
 
     let elsewhere = Load::on(target("http://192.0.2.1:80".to_owned()));
     let error = actix_rt::System::new().block_on(run(&elsewhere, |_| ())).unwrap_err();

@@ -22,8 +22,8 @@ const RATE: u32 = 20;
 Without --url the mock tenants are started in this process. The result goes to stdout, progress to stderr.
 
 Exit codes:
-  0    every output that was delivered is right, and every expectation is met
-  1    an output is wrong, or an expectation was missed
+  0    outputs were delivered, all of them are checked and right, and every expectation is met
+  1    an output is wrong or unchecked, none was delivered, or an expectation was missed
   2    usage error, found before any request
   130  ended by SIGINT, 143 by SIGTERM, with what was measured so far")]
 pub(crate) struct LoadArgs {
@@ -34,15 +34,18 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) reports: u32,
     /// Rows of a report [default: 20 pages of them]
-    #[arg(long, value_name = "N", conflicts_with_all = ["pages", "plan", "url"])]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..),
+        conflicts_with_all = ["pages", "plan", "url"])]
     pub(crate) rows: Option<u64>,
     /// Pages of a report
-    #[arg(long, value_name = "N", conflicts_with_all = ["plan", "url"])]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..),
+        conflicts_with_all = ["plan", "url"])]
     pub(crate) pages: Option<u64>,
     /// Rows asked for in a page
     #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) page_size: u64,
-    /// Calls that a tenant allows in a second, or `none` for no limit [default: 20, with --plan what it says]
+    /// Calls that a tenant allows in a second, or `none` for no limit [default: 20, with --plan what it says; with --url
+    /// it must be given]
     #[arg(long, value_name = "N", value_parser = rate)]
     pub(crate) rate: Option<Rate>,
     /// How long a tenant takes to answer: a time, or two for anything in between, as in 20ms..200ms
@@ -54,6 +57,9 @@ pub(crate) struct LoadArgs {
     /// A mock tenant that runs already; repeatable
     #[arg(long, value_name = "URL", action = ArgAction::Append)]
     pub(crate) url: Vec<String>,
+    /// The template that is asked for at a --url [default: load]
+    #[arg(long, value_name = "TEMPLATE", requires = "url")]
+    pub(crate) template: Option<String>,
     /// Allows addresses on this host although it is not this machine; repeatable
     #[arg(long, value_name = "HOST", action = ArgAction::Append, requires = "url")]
     pub(crate) allow_host: Vec<String>,
@@ -69,11 +75,12 @@ pub(crate) struct LoadArgs {
     /// Requests under way at one tenant at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) max_in_flight: u32,
-    /// Page bytes that the engine holds in memory [default: 32MiB]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    /// Page bytes that the engine holds in memory; one report for each MiB fetches at once [default: room for two
+    /// reports of each tenant, and 32MiB at least]
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub(crate) memory_limit: Option<u64>,
     /// What the tenants' data is drawn from; each tenant has the next number
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "url")]
     pub(crate) seed: u64,
     /// Everything that was measured as JSON; "-" is stdout, instead of the table
     #[arg(long, value_name = "FILE")]
@@ -82,7 +89,7 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
     /// What it is expected to come to, as in 'budget_use>=0.97'; repeatable
-    #[arg(long, value_name = "FIGURE>=N", action = ArgAction::Append)]
+    #[arg(long, value_name = "EXPECTATION", action = ArgAction::Append)]
     pub(crate) expect: Vec<Expectation>,
     /// Leave the outputs where they are
     #[arg(long)]
@@ -108,7 +115,8 @@ pub(crate) struct Latency {
 
 fn rate(text: &str) -> Result<Rate, String> {
     match text {
-        "none" => Ok(Rate(None)),
+        // The word that plans have for it.
+        "none" | "unlimited" => Ok(Rate(None)),
         number => number
             .parse()
             .ok()
@@ -116,6 +124,11 @@ fn rate(text: &str) -> Result<Rate, String> {
             .map(|n| Rate(Some(n)))
             .ok_or_else(|| "write a whole number from 1 on, or none for no limit".to_owned()),
     }
+}
+
+/// The engine takes no less than a MiB.
+fn memory(text: &str) -> Result<u64, String> {
+    size(text).and_then(|n| if n < 1 << 20 { Err("write 1MiB or more".to_owned()) } else { Ok(n) })
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -164,7 +177,7 @@ impl LoadArgs {
                     tenant = tenant.latency(least).latency_spread(spread);
                 }
                 if let Some(Rate(rate)) = self.rate {
-                    tenant = tenant.requests_per_second(rate.map_or(f64::INFINITY, f64::from));
+                    tenant = tenant.only_requests_per_second(rate.map_or(f64::INFINITY, f64::from));
                 }
                 (name, tenant)
             });
@@ -174,10 +187,20 @@ impl LoadArgs {
                 check_url(url, &self.allow_host).map_err(|error| error.to_string())?;
                 note("url", url.clone());
             }
+            let Some(Rate(requests_per_second)) = self.rate else {
+                return Err(
+                    "a tenant at --url allows what nobody here knows: give the calls a second with --rate N, or \
+                            --rate none; too many would be refused, and that would be the load's own doing"
+                        .to_owned(),
+                );
+            };
+            let template = self.template.clone().unwrap_or_else(|| "load".to_owned());
+            note("template", template.clone());
             Target::Urls {
                 urls: self.url.clone(),
-                requests_per_second: self.rate.unwrap_or(Rate(Some(RATE))).0,
+                requests_per_second,
                 allowed_hosts: self.allow_host.clone(),
+                template,
             }
         };
         if let Some(Rate(rate)) = self.rate {
@@ -259,12 +282,40 @@ mod tests {
             "cxtract load --for 0s",
             "cxtract load --tenants 0",
             "cxtract load --rate 0",
+            "cxtract load --rows 0",
+            "cxtract load --pages 0",
+            "cxtract load --memory-limit 1B",
+            "cxtract load --template calls",
+            "cxtract load --url http://127.0.0.1:1 --rate 5 --seed 3",
             "cxtract load --rate 1.5",
             "cxtract load --latency 200ms..20ms",
             "cxtract load --expect speed>3",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_tenant_that_runs_already_is_asked_for_what_it_has_and_no_faster_than_was_said() {
+        let error = parse("cxtract load --url http://127.0.0.1:1").unwrap().load().unwrap_err();
+        assert!(error.contains("--rate N"), "{error}");
+        let load = load("cxtract load --url http://127.0.0.1:1 --rate 5 --template calls");
+        let Target::Urls { requests_per_second, template, .. } = load.target else { panic!("{load:?}") };
+        assert_eq!((requests_per_second, template.as_str()), (Some(5), "calls"));
+    }
+
+    #[test]
+    fn a_rate_that_is_given_overrules_every_step_of_a_plan() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("plan.yaml");
+        std::fs::write(&file, "requests_per_second: 7\nrate_changes: [{at: 2s, requests_per_second: 3}]\n").unwrap();
+        let steps = |line: &str| {
+            let load = load(&format!("cxtract load --plan {}{line}", file.display()));
+            let Target::Own(tenants) = &load.target else { panic!("{load:?}") };
+            tenants[0].1.rate_steps()
+        };
+        assert_eq!(steps(""), [(Duration::ZERO, 7.0), (Duration::from_secs(2), 3.0)]);
+        assert_eq!(steps(" --rate 9"), [(Duration::ZERO, 9.0)]);
     }
 
     #[test]

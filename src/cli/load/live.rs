@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use cxtract::load::Tick;
+use cxtract::load::{LoadReport, Tick};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -61,8 +61,11 @@ impl Live {
         }
     }
 
-    /// The load is over.
-    pub(crate) fn end(&mut self) {
+    /// The load is over; none where it could not be carried out.
+    pub(crate) fn end(&mut self, report: Option<&LoadReport>) {
+        if let (ProgressMode::Json, Some(report)) = (self.mode, report) {
+            let _ = writeln!(std::io::stdout().lock(), "{}", done(report));
+        }
         if let Some(bar) = self.bar.take() {
             self.screen.remove_bar(&bar);
         }
@@ -103,6 +106,22 @@ fn event(tick: &Tick) -> serde_json::Value {
         "requests_per_second": tick.requests_per_second as u64,
         "throttled": tick.throttled,
         "checked": tick.checked.map(|(checked, _)| checked),
+    })
+}
+
+/// The last event: nothing comes after it.
+fn done(report: &LoadReport) -> serde_json::Value {
+    let all = report.json();
+    let figure = |name: &str| all["metrics"][name].clone();
+    json!({
+        "event": "done",
+        "elapsed_s": figure("duration_s"),
+        "stopped": report.stopped,
+        "complete": figure("complete"),
+        "verified": figure("verified"),
+        "wrong": figure("wrong"),
+        "unchecked": figure("unchecked"),
+        "all_right": report.all_right(),
     })
 }
 

@@ -4,37 +4,62 @@
 
 mod args;
 mod live;
+mod results;
 
 use std::cell::Cell;
-use std::io::Write as _;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix::System;
 use cxtract::load::{Load, LoadReport, run_until};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 pub(crate) use self::args::LoadArgs;
 use self::live::Live;
+use self::results::Results;
 use crate::cli::args::ProgressMode;
 use crate::cli::exit::{Exit, Signal};
 use crate::cli::screen::Screen;
 use crate::cli::signals::Signals;
 use crate::cli::{limits, refuse, setup};
 
-/// Carries a load out and says what it has come to.
-pub(crate) fn run(args: &LoadArgs, mode: ProgressMode, screen: &Screen) -> Exit {
-    let load = match limits::open_files().and_then(|()| can_be_told(args)).and_then(|()| args.load()) {
-        Ok(load) => load,
+/// Who stops a program often sends the same signal twice, to it and to its group: that is one wish.
+const ONE_WISH: Duration = Duration::from_secs(1);
+
+/// How a load has ended.
+enum Ended {
+    /// With a report, and perhaps because of a signal.
+    Measured(Box<LoadReport>, Option<Signal>),
+    /// At once, by a second signal.
+    Dropped(Signal),
+}
+
+/// Carries a load out and says what it has come to. A configuration takes no part in it.
+pub(crate) fn run(config: Option<&Path>, args: &LoadArgs, mode: ProgressMode, screen: &Screen) -> Exit {
+    let prepared = || -> Result<(Load, Results), String> {
+        limits::open_files()?;
+        can_be_told(config, args)?;
+        Ok((args.load()?, Results::open(args)?))
+    };
+    let (load, results) = match prepared() {
+        Ok(prepared) => prepared,
         Err(problem) => return refuse(screen, &problem),
     };
     let (report, signal) = match carried_out(&load, mode, screen) {
-        Ok(done) => done,
+        Ok(Ended::Measured(report, signal)) => (report, signal),
+        Ok(Ended::Dropped(signal)) => {
+            screen.lines(vec!["stopped at once: nothing is told, and the folder of outputs is removed".to_owned()]);
+            return signal.into();
+        }
         Err(problem) => return refuse(screen, &problem),
     };
-    let mut exits = vec![told(args, mode, &report, screen)];
+    let mut exits = vec![told(args, results, mode, &report, screen)];
     exits.extend(signal.map(Exit::from));
-    if !report.all_right() {
+    if let Some(fault) = report.fault() {
         exits.push(Exit::Failed);
+        screen.lines(vec![format!("not all right: {fault}")]);
     }
     let missed = report.missed(&args.expect);
     if !missed.is_empty() {
@@ -44,63 +69,70 @@ pub(crate) fn run(args: &LoadArgs, mode: ProgressMode, screen: &Screen) -> Exit 
     Exit::worst(exits)
 }
 
-fn carried_out(load: &Load, mode: ProgressMode, screen: &Screen) -> Result<(LoadReport, Option<Signal>), String> {
+fn carried_out(load: &Load, mode: ProgressMode, screen: &Screen) -> Result<Ended, String> {
     System::new().block_on(async {
         let mut signals = Signals::catch().map_err(|error| format!("signals can't be caught: {error}"))?;
         let caught = Rc::new(Cell::new(None));
+        let (at_once, is_at_once) = oneshot::channel();
         let stop = async {
             caught.set(Some(signals.next().await));
             screen.lines(vec!["stopping, with what was measured so far (again to stop at once)".to_owned()]);
+            let since = Instant::now();
             actix::spawn(async move {
-                let again = signals.next().await;
-                std::process::exit(Exit::from(again).code().into());
+                loop {
+                    let again = signals.next().await;
+                    if since.elapsed() >= ONE_WISH {
+                        // Nobody listens any more where the load has just ended.
+                        let _ = at_once.send(again);
+                        return;
+                    }
+                }
             });
         };
         let mut live = Live::new(mode, screen, load.n_asked());
-        let report = run_until(load, stop, |tick| live.tick(tick)).await;
-        live.end();
-        Ok((report.map_err(|error| error.to_string())?, caught.get()))
+        // Whatever is dropped here removes its folder.
+        let done = tokio::select! {
+            done = run_until(load, stop, |tick| live.tick(tick)) => Some(done),
+            Ok(signal) = is_at_once => {
+                caught.set(Some(signal));
+                None
+            }
+        };
+        live.end(done.as_ref().and_then(|done| done.as_ref().ok()));
+        match (done, caught.get()) {
+            (Some(report), signal) => Ok(Ended::Measured(Box::new(report.map_err(|error| error.to_string())?), signal)),
+            (None, signal) => Ok(Ended::Dropped(signal.unwrap_or(Signal::Interrupt))),
+        }
     })
 }
 
-/// Whether the result can be put where it is asked for; after an hour it would be too late to learn that it can't.
-fn can_be_told(args: &LoadArgs) -> Result<(), String> {
+/// Whether the result can be told as it is asked for.
+fn can_be_told(config: Option<&Path>, args: &LoadArgs) -> Result<(), String> {
+    if config.is_some() {
+        return Err("a load test has no configuration; leave --config away".to_owned());
+    }
     if args.json.as_deref() == Some(Path::new("-")) && args.progress == ProgressMode::Json {
         return Err("--json - and --progress json both want stdout; give one of them a file".to_owned());
-    }
-    for (option, file) in [("--json", &args.json), ("--html", &args.html)] {
-        let Some(file) = file.as_deref().filter(|file| *file != Path::new("-")) else { continue };
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if !folder.is_dir() || file.is_dir() {
-            return Err(format!("{option}: {} can't be written: its folder must be there", file.display()));
-        }
     }
     Ok(())
 }
 
 /// Puts the result where it is asked for.
-fn told(args: &LoadArgs, mode: ProgressMode, report: &LoadReport, screen: &Screen) -> Exit {
+fn told(args: &LoadArgs, results: Results, mode: ProgressMode, report: &LoadReport, screen: &Screen) -> Exit {
     let mut exits = vec![Exit::Done];
-    let mut write = |file: &Path, text: &str| {
-        let written = std::fs::File::create(file).and_then(|mut file| file.write_all(text.as_bytes()));
-        if let Err(error) = written {
-            screen.lines(vec![format!("error: {} can't be written: {error}", file.display())]);
+    let json = || format!("{:#}\n", report.json());
+    let files = [(results.html, report.html()), (results.json, json())];
+    for (file, text) in files {
+        if let Some(mut file) = file
+            && let Err(problem) = file.fill(&text)
+        {
+            screen.lines(vec![problem]);
             exits.push(Exit::Failed);
         }
-    };
-    if let Some(file) = &args.html {
-        write(file, &report.html());
     }
-    let json = || format!("{:#}\n", report.json());
-    match &args.json {
-        Some(file) if file == Path::new("-") => {
-            setup::print(&json());
-            return Exit::worst(exits);
-        }
-        Some(file) => write(file, &json()),
-        None => {}
-    }
-    if mode == ProgressMode::Json {
+    if args.json.as_deref() == Some(Path::new("-")) {
+        setup::print(&json());
+    } else if mode == ProgressMode::Json {
         screen.lines(report.table().lines().map(str::to_owned).collect());
     } else {
         setup::print(&report.table());
