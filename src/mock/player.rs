@@ -272,8 +272,6 @@ pub(super) fn reason(status: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Poll;
-
     use futures::poll;
 
     use crate::model::{Timestamp, Window};
@@ -293,7 +291,7 @@ mod tests {
         let mut turns = 0;
         {
             let mut playing = std::pin::pin!(play(&mut stream, script, false));
-            while let Poll::Pending = poll!(&mut playing) {
+            while poll!(&mut playing).is_pending() {
                 turns += 1;
                 yield_now().await;
             }
