@@ -17,7 +17,7 @@ use actix::prelude::*;
 use futures::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use crate::model::{Asked, ExtractionId, ParkReason, Progress, ReportName, ReportState, TenantName, Window};
+use crate::model::{Asked, ExtractionId, ParkReason, Progress, ReportName, TenantName, Window};
 use crate::{Ending, Engine, EngineHandle, Extract};
 
 use super::gather::{Measured, gathered};
@@ -93,7 +93,7 @@ pub async fn run_until(
         .start()
         .map_err(LoadError::Start)?;
     let rows = Arc::new(AtomicU64::new(0));
-    engine.subscribe(RowCounter { rows: rows.clone(), of: HashMap::new() }.start().recipient());
+    engine.subscribe(RowCounter { rows: rows.clone(), of: Heights::default() }.start().recipient());
     let run = Run {
         load,
         targets: &targets,
@@ -317,8 +317,7 @@ fn file_name(path: &str) -> &str {
 /// Adds up the rows that are written, over all reports.
 struct RowCounter {
     rows: Arc<AtomicU64>,
-    /// Of each extraction.
-    of: HashMap<ExtractionId, u64>,
+    of: Heights,
 }
 
 impl Actor for RowCounter {
@@ -329,13 +328,34 @@ impl Handler<Progress> for RowCounter {
     type Result = ();
 
     fn handle(&mut self, progress: Progress, _: &mut Self::Context) {
-        let is_over = matches!(progress.state, ReportState::Complete | ReportState::Parked | ReportState::Failed);
-        let before = match is_over {
-            true => self.of.remove(&progress.extraction),
-            false => self.of.insert(progress.extraction, progress.n_rows),
-        };
-        let before = before.unwrap_or(0);
-        // An output that starts again has fewer: rows that were written were written.
-        self.rows.fetch_add(progress.n_rows.saturating_sub(before), Ordering::Relaxed);
+        let grown = self.of.grown(progress.report, progress.extraction, progress.n_rows);
+        self.rows.fetch_add(grown, Ordering::Relaxed);
+    }
+}
+
+/// How many rows each report's newest extraction has: one number for a report, however often it is extracted.
+#[derive(Default)]
+struct Heights(HashMap<ReportName, (ExtractionId, u64)>);
+
+impl Heights {
+    /// By how much that extraction has grown. An output that starts again has fewer: rows that were written were
+    /// written.
+    fn grown(&mut self, report: ReportName, extraction: ExtractionId, rows: u64) -> u64 {
+        let before = self.0.insert(report, (extraction, rows)).filter(|(known, _)| *known == extraction);
+        rows.saturating_sub(before.map_or(0, |(_, rows)| rows))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_that_is_extracted_again_and_again_takes_up_one_place() {
+        let mut heights = Heights::default();
+        let mut grown = |extraction, rows| heights.grown(ReportName::new("a"), ExtractionId(extraction), rows);
+        assert_eq!([grown(1, 5), grown(1, 9), grown(1, 9), grown(1, 3)], [5, 4, 0, 0]);
+        assert_eq!([grown(2, 4), grown(2, 6)], [4, 2]);
+        assert_eq!(heights.0.len(), 1);
     }
 }

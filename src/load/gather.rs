@@ -86,7 +86,11 @@ fn tenants(targets: &Targets, measured: &Measured, outcomes: &Outcomes) -> Vec<T
         let verdict: Option<Verdict> =
             targets.host.as_ref().and_then(|host| host.tenant(&facts.name)).map(|running| running.verdict());
         // Of no limit nothing is a share.
-        let used = |allowed| verdict.as_ref().map_or_else(|| count.used.share(allowed), |verdict| verdict.budget_used);
+        // Where this side has read too shortly to say, the tenant has too.
+        let used = |allowed| {
+            let seen = count.used.share(allowed)?;
+            verdict.as_ref().map_or(Some(seen), |verdict| verdict.budget_used)
+        };
         let counted = |of: fn(&Verdict) -> usize| verdict.as_ref().map(|verdict| of(verdict) as u64);
         TenantResult {
             name: facts.name.clone(),
