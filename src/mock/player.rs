@@ -67,7 +67,7 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
             // Only the whole of a compressed body tells its length.
             let (mut pieces, mut whole) = (Pieces::gzip(body), Vec::new());
             while pieces.next(&mut whole) {
-                yield_now().await;
+                give_way(whole.len()).await;
             }
             if pieces.broke() {
                 return Err(Hangup::Closed);
@@ -134,9 +134,8 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
         let mut piece = Vec::with_capacity(PIECE_BYTES + 4096);
         while pieces.next(&mut piece) {
             self.piece(&mut piece).await?;
+            give_way(piece.len()).await;
             piece.clear();
-            // A client that reads fast enough would never make it wait.
-            yield_now().await;
         }
         if pieces.broke() {
             self.flush().await?;
@@ -232,14 +231,21 @@ impl<S: AsyncWrite + Unpin> Player<'_, S> {
     }
 }
 
+/// Lets others have their turn if that was much to make: a client that reads fast enough never makes it wait.
+async fn give_way(n_bytes: usize) {
+    if n_bytes >= PIECE_BYTES / 2 {
+        yield_now().await;
+    }
+}
+
 /// How many bytes a body has.
 async fn n_bytes(body: &BodyPlan) -> u64 {
     let BodyPlan::Generated(page) = body else { return body.n_bytes() };
     let (mut page, mut piece, mut n) = (page.clone(), Vec::new(), 0);
     while page.next_piece(&mut piece) {
         n += piece.len() as u64;
+        give_way(piece.len()).await;
         piece.clear();
-        yield_now().await;
     }
     n
 }
