@@ -3,7 +3,8 @@
 //!
 //! What a second allows may change with time. Refused calls don't use anything up. A call is an offence if it comes more
 //! than the grace time after an answer that named a wait, and before that wait is over; the first offence starts the
-//! block. The grace is longer by as much as the tenant itself was late in reading. A wait counts as told once its answer is sent, which a face reports. Knows no HTTP.
+//! block. The grace is longer by as much as the tenant itself was late in reading. A wait counts as told once its answer
+//! is sent, which a face reports. Knows no HTTP.
 
 use std::collections::VecDeque;
 use std::time::Duration;
