@@ -337,8 +337,9 @@ mod tests {
     #[test]
     fn help_lists_only_what_works() {
         let help = Cli::command().render_long_help().to_string();
-        assert_eq!(help.contains("  mock"), cfg!(feature = "mock"), "{help}");
-        assert!(!help.contains("  load"), "{help}");
+        for command in ["  mock", "  load"] {
+            assert_eq!(help.contains(command), cfg!(feature = "mock"), "{command} in {help}");
+        }
     }
 
     #[test]
