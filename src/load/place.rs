@@ -173,7 +173,7 @@ mod tests {
     fn a_load_has_room_for_two_reports_of_each_tenant_at_once() {
         let own = |n: usize| Target::Own(vec![("a".to_owned(), MockTenant::builder()); n]);
         let memory = |n, reports| Load { reports, ..Load::on(own(n)) }.memory();
-        assert_eq!([memory(1, 1), memory(44, 1), memory(50, 20)].map(|bytes| bytes >> 20), [32, 44, 100]);
+        assert_eq!([memory(1, 1), memory(44, 1), memory(50, 20)].map(|bytes| bytes >> 20), [32, 88, 200]);
         assert_eq!(load().memory(), 64 << 20);
     }
 

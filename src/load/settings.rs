@@ -95,10 +95,10 @@ impl Load {
         }
     }
 
-    /// Bytes of pages that the engine may hold in memory.
+    /// Bytes of pages that the engine may hold in memory. It reads one report at a time for every 2 MiB of them.
     pub fn memory(&self) -> u64 {
         let at_once = self.n_tenants() as u64 * self.reports.min(2) as u64;
-        self.memory_limit.unwrap_or_else(|| (at_once << 20).max(32 << 20))
+        self.memory_limit.unwrap_or_else(|| (at_once << 21).max(32 << 20))
     }
 
     /// How many tenants there are.

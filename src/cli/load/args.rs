@@ -75,7 +75,7 @@ pub(crate) struct LoadArgs {
     /// Requests under way at one tenant at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) max_in_flight: u32,
-    /// Page bytes that the engine holds in memory; one report for each MiB fetches at once [default: room for two
+    /// Page bytes that the engine holds in memory; one report for every 2 MiB fetches at once [default: room for two
     /// reports of each tenant, and 32MiB at least]
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub(crate) memory_limit: Option<u64>,
