@@ -25,8 +25,9 @@ const MAX_IN_FLIGHT: u64 = 4;
 /// How far beyond the page that is written next others may be asked for.
 const MOST_AHEAD: u64 = 4 * MAX_IN_FLIGHT;
 
-/// What the process, with the mock tenant in it, may take at most.
-const MOST_MEMORY: u64 = 32 << 20;
+/// By how much the process, with the mock tenant in it, may grow: 12 MB are usual, of which pages may take 4 MiB. Who
+/// held back nothing would hold the whole report, 40 MB.
+const MOST_GROWTH: u64 = 24 << 20;
 
 /// What a sink has seen.
 #[derive(Default)]
@@ -103,6 +104,7 @@ fn extract_slowly() {
         // Rows are about equally long; what the estimate lacks is allowed for.
         Slow { mock, seen, bytes_per_page: PAGE_SIZE * 250 }
     };
+    let before = most_memory();
     let ending = actix_rt::System::new().block_on(async move {
         let engine = Engine::builder().config(config).sink("calls", sink).start().expect("it starts");
         let ending = tokio::time::timeout(Duration::from_secs(120), engine.extract("calls")).await;
@@ -110,12 +112,12 @@ fn extract_slowly() {
         ending.expect("nothing stands still").expect("it starts")
     });
     assert!(matches!(ending, Ending::Complete(_)), "{ending:?}");
-    let memory = most_memory();
+    let growth = most_memory().zip(before).map(|(after, before)| after - before);
     let Seen { n_bytes, hasher, most_ahead } = std::mem::take(&mut *seen.lock());
     let times = mock.ledger().iter().filter(|call| call.page.is_some()).count() as u64;
     println!(
         "{n_bytes} bytes taken slowly, {} a page: at most {most_ahead} pages ahead, {times} calls for {n_pages} pages, \
-         {memory:?} bytes of memory at most",
+         {growth:?} bytes of memory more than before at most",
         n_bytes / n_pages
     );
     assert!(hasher.finalize() == Sha256::digest(mock.expected_csv("detail")), "not what the tenant has");
@@ -123,7 +125,7 @@ fn extract_slowly() {
     // Pages that are handed over and not yet taken come on top: a few, since they share the room in memory.
     assert!(most_ahead <= MOST_AHEAD + 2 * MAX_IN_FLIGHT, "{most_ahead} pages ahead");
     // Known where the system tells it.
-    assert!(memory.is_none_or(|bytes| bytes <= MOST_MEMORY), "{memory:?}");
+    assert!(growth.is_none_or(|bytes| bytes <= MOST_GROWTH), "{growth:?}");
 }
 
 /// The most that this process has held.
