@@ -7,41 +7,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use cxtract::model::{ReportName, Timestamp};
+pub(crate) use cxtract::model::{bytes, count, n_of};
 use jiff::tz::TimeZone;
-
-/// `1234567` as `1,234,567`.
-pub(crate) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 report`, `3 reports`.
-pub(crate) fn n_of(n: u64, one: &str) -> String {
-    format!("{} {one}{}", count(n), if n == 1 { "" } else { "s" })
-}
-
-/// A size in decimal units, as disks and networks are measured.
-pub(crate) fn bytes(n: u64) -> String {
-    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
-    if n < 1_000 {
-        return format!("{n} B");
-    }
-    // Rounding is decided here as well: 999,950 bytes are 1.0 MB, never "1000.0 kB".
-    let mut value = n as f64 / 1e3;
-    let mut unit = 0;
-    while value >= 999.95 && unit + 1 < UNITS.len() {
-        value /= 1e3;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
-}
 
 /// Bytes a second; nothing where too little time passed to tell.
 pub(crate) fn rate(n: u64, took: Duration) -> Option<String> {
@@ -108,31 +75,6 @@ pub(crate) fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counts_are_grouped_by_thousands() {
-        let cases = [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")];
-        for (n, text) in cases {
-            assert_eq!(count(n), text);
-        }
-        assert_eq!((n_of(1, "report"), n_of(1_000, "row")), ("1 report".into(), "1,000 rows".into()));
-    }
-
-    #[test]
-    fn sizes_have_one_decimal_and_never_four_digits() {
-        let cases = [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1_000, "1.0 kB"),
-            (999_949, "999.9 kB"),
-            (999_950, "1.0 MB"),
-            (1_500_000_000, "1.5 GB"),
-            (u64::MAX, "18446.7 PB"),
-        ];
-        for (n, text) in cases {
-            assert_eq!(bytes(n), text);
-        }
-    }
 
     #[test]
     fn a_rate_needs_time_to_be_told() {

@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use crate::model::count;
+
 use super::percentiles::Percentiles;
 use super::report::{LoadReport, TenantResult, rounded};
 
@@ -125,7 +127,7 @@ fn latencies(text: &mut String, report: &LoadReport) {
         }
     };
     for kind in &report.latency {
-        let counts = [kind.calls, kind.failed, kind.throttled].map(grouped);
+        let counts = [kind.calls, kind.failed, kind.throttled].map(count);
         line(kind.kind, counts, kind.took.as_ref());
     }
     for kind in report.latency.iter().filter(|kind| kind.kind == "page") {
@@ -161,10 +163,10 @@ fn tenants(text: &mut String, tenants: &[TenantResult]) {
             tenant.complete,
             tenant.parked,
             tenant.failed,
-            grouped(tenant.requests),
+            count(tenant.requests),
             tenant.throttled,
             tenant.failed_calls,
-            tenant.breaker_opens.map_or_else(|| "-".to_owned(), grouped),
+            tenant.breaker_opens.map_or_else(|| "-".to_owned(), count),
         );
     }
     if tenants.len() > MOST_SHOWN {
@@ -194,18 +196,12 @@ fn escaped(words: &str) -> String {
 /// A number as people read it: grouped where it is large, with fewer digits the larger it is.
 pub(super) fn shown(value: f64) -> String {
     match value.abs() {
-        v if value.fract() == 0.0 && v < 9e15 => grouped(value as u64),
-        v if v >= 1000.0 => grouped(value.round() as u64),
+        v if value.fract() == 0.0 && v < 9e15 => count(value as u64),
+        v if v >= 1000.0 => count(value.round() as u64),
         v if v >= 10.0 => format!("{value:.1}"),
         v if v >= 0.1 => format!("{value:.2}"),
         _ => rounded(value),
     }
-}
-
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap_or("")).collect();
-    groups.join(",")
 }
 
 #[cfg(test)]

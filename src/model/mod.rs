@@ -16,6 +16,7 @@ mod page;
 mod position;
 mod progress;
 mod secret;
+mod shown;
 mod time;
 
 pub use answer::{AnswerHead, TransportFault};
@@ -30,4 +31,5 @@ pub use page::{FirstRecord, LinkHint, PageDigest};
 pub use position::{FileMark, Position};
 pub use progress::{Progress, ReportState, WaitReason};
 pub use secret::{AccessToken, Secret, TokenGeneration};
+pub use shown::{bytes, count, n_of};
 pub use time::{BootId, MachineClock, Moment, Ticks, Timestamp, WallClock, Window};

@@ -2,42 +2,7 @@
 
 use std::time::Duration;
 
-/// `1234567` as `1,234,567`.
-pub(super) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 call`, `3 calls`.
-pub(super) fn n_of(n: u64, one: &str) -> String {
-    let many = match one.strip_suffix('y') {
-        _ if n == 1 => one.to_owned(),
-        Some(stem) => format!("{stem}ies"),
-        None => format!("{one}s"),
-    };
-    format!("{} {many}", count(n))
-}
-
-/// A size in decimal units.
-pub(super) fn bytes(n: u64) -> String {
-    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
-    if n < 1000 {
-        return format!("{n} B");
-    }
-    let (mut value, mut unit) = (n as f64 / 1e3, 0);
-    while value >= 999.95 && unit + 1 < UNITS.len() {
-        value /= 1e3;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
-}
+pub(super) use crate::model::{bytes, count, n_of};
 
 /// A share in hundredths, never rounded up to the whole.
 pub(super) fn percent(share: f64) -> String {
@@ -89,9 +54,6 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!((count(0).as_str(), count(1_234_567).as_str()), ("0", "1,234,567"));
-        assert_eq!([n_of(1, "query"), n_of(2, "query"), n_of(0, "call")], ["1 query", "2 queries", "0 calls"]);
-        assert_eq!([bytes(999), bytes(999_950), bytes(2_500_000_000)], ["999 B", "1.0 MB", "2.5 GB"]);
         assert_eq!([percent(0.9999), percent(0.5), percent(1.0)], ["99.9 %", "50 %", "100 %"]);
         assert_eq!([rate(20.0), rate(0.5), rate(f64::INFINITY)], ["20", "0.50", "no limit"]);
         let spans = [0, 850, 12_345, 245_000, 7_380_000].map(|ms| span(Duration::from_millis(ms)));
