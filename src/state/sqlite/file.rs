@@ -5,14 +5,13 @@
 //! it for a store of this process. Lock files stay when they are free: removing one could take it from under somebody
 //! who just opened it.
 
-use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::model::{ReportName, TenantName};
+use crate::model::{ReportName, TenantName, with};
 
 use super::trouble::Trouble;
 
@@ -31,7 +30,7 @@ pub(super) fn is_there(path: &Path) -> Result<bool, Trouble> {
         Err(_) if fs::symlink_metadata(path).is_ok() => Err(Trouble::Unfit("that is a link that leads nowhere")),
         // SQLite would take the log of a lost database for that of a new one. Another process may have made the
         // database, and written, since the look above.
-        Err(_) if fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0) && !path.exists() => {
+        Err(_) if fs::metadata(with(path, "-wal")).is_ok_and(|log| log.len() > 0) && !path.exists() => {
             Err(Trouble::Damaged("the file is gone, but its -wal is there".into()))
         }
         Err(_) => Ok(false),
@@ -69,7 +68,7 @@ impl Scratch {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         loop {
             let suffix = format!(".new-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            let scratch = beside(path, &suffix);
+            let scratch = with(path, &suffix);
             match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&scratch) {
                 Ok(file) => {
                     let scratch = Self(scratch);
@@ -89,7 +88,7 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         for suffix in ["", "-journal", "-wal", "-shm"] {
             // What is left costs room and harms nobody.
-            drop(fs::remove_file(beside(&self.0, suffix)));
+            drop(fs::remove_file(with(&self.0, suffix)));
         }
     }
 }
@@ -97,7 +96,7 @@ impl Drop for Scratch {
 /// Takes the lock of a report; none where another holder has it. The lock goes with the file.
 pub(super) fn lock(path: &Path, report: &ReportName, tenant: &TenantName) -> Result<Option<File>, Trouble> {
     // By the name that all links lead to: one store has one set of locks.
-    let folder = beside(&path.canonicalize()?, ".locks");
+    let folder = with(&path.canonicalize()?, ".locks");
     make_folder(&folder)?;
     let name = format!("{}@{}.lock", file_name_of(report.as_str()), file_name_of(tenant.as_str()));
     let file = OpenOptions::new()
@@ -121,12 +120,6 @@ fn file_name_of(name: &str) -> String {
         .bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") })
         .collect()
-}
-
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::trouble::Trouble;
 use super::{connect, file, log_ahead};
-use crate::model::{TenantName, Ticks};
+use crate::model::{TenantName, Ticks, with};
 use crate::state::StoreError;
 use crate::state::pace::{Kept, Places};
 
@@ -50,7 +50,7 @@ impl PaceFile {
     pub(super) fn open(store: &Path) -> Result<Self, StoreError> {
         // Whichever name the store goes by, everybody finds the same.
         let store = std::fs::canonicalize(store).map_err(|error| Trouble::from(error).told("opening it", store))?;
-        let path = file::beside(&store, "-pace");
+        let path = with(&store, "-pace");
         let connection = Self::connection(&path).map_err(|trouble| told(trouble, &path))?;
         Ok(Self { path, connection, caught_up: HashSet::new() })
     }
