@@ -15,6 +15,10 @@ use tokio::sync::Notify;
 /// What an extraction is granted before it begins to fetch, in bytes.
 pub const SHARE_BYTES: u64 = 1 << 20;
 
+/// What the budget must have for each extraction that fetches at the same time. Half of it stays common: with shares
+/// alone, each would fetch one page at a time.
+pub const FETCHING_BYTES: u64 = 2 * SHARE_BYTES;
+
 /// Blocks are this large where memory allows. Measured: handing over 256 KiB at a time makes about 1.4 times the
 /// throughput of the 32 KiB in which the HTTP client yields them.
 const MAX_BLOCK_BYTES: u64 = 256 << 10;
@@ -59,8 +63,7 @@ impl ByteBudget {
 
     /// How many extractions may fetch at once.
     pub fn n_shares(&self) -> usize {
-        // Half of the budget stays common: with shares alone, each extraction would fetch one page at a time.
-        usize::try_from((self.0.limit / (2 * SHARE_BYTES)).max(1)).unwrap_or(usize::MAX)
+        usize::try_from((self.0.limit / FETCHING_BYTES).max(1)).unwrap_or(usize::MAX)
     }
 
     /// Room for `n_bytes`, if there is any now.

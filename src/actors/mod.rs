@@ -48,7 +48,7 @@ pub use guard::{DeathNotice, Incarnation};
 pub use journal::Journal;
 pub use lane::{Lane, LaneDead};
 pub use line::{Line, LineDead};
-pub use memory::{ByteBudget, Room, Share, Slot};
+pub use memory::{ByteBudget, FETCHING_BYTES, Room, Share, Slot};
 pub use observer::{CallObserver, CallSeen, Tell};
 pub use page::FetchedPage;
 pub use page_fetcher::PageNewsGuard;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::StartError;
+use crate::actors::FETCHING_BYTES;
 use crate::config::ConfigErrors;
 use crate::mock::MockTenantBuilder;
 
@@ -95,10 +96,11 @@ impl Load {
         }
     }
 
-    /// Bytes of pages that the engine may hold in memory. It reads one report at a time for every 2 MiB of them.
+    /// Bytes of pages that the engine may hold in memory: by default as many as two reports of each tenant need to be
+    /// read at once.
     pub fn memory(&self) -> u64 {
         let at_once = self.n_tenants() as u64 * self.reports.min(2) as u64;
-        self.memory_limit.unwrap_or_else(|| (at_once << 21).max(32 << 20))
+        self.memory_limit.unwrap_or_else(|| (at_once * FETCHING_BYTES).max(32 << 20))
     }
 
     /// How many tenants there are.
