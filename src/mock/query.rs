@@ -310,7 +310,7 @@ impl MockQuery {
     // Polls alternate complete, running, complete, …; the flaps are over when the last `running` was followed.
     fn flaps_left(&self) -> u32 {
         match self.fate {
-            Some(Fate::Flaps(times)) => (2 * times + 1).saturating_sub(self.polls_when_ready),
+            Some(Fate::Flaps(times)) => times.saturating_mul(2).saturating_add(1).saturating_sub(self.polls_when_ready),
             _ => 0,
         }
     }
