@@ -113,20 +113,17 @@ fn documented() -> String {
 
 #[test]
 fn c5_no_damage_passes_in_silence_and_the_document_shows_the_score() {
+    let times: usize = match std::env::var("CXTRACT_CORPUS_TIMES") {
+        Ok(times) => times.parse().expect("CXTRACT_CORPUS_TIMES is a number"),
+        Err(_) => 1,
+    };
     let mut broken = Vec::new();
-    let lines: Vec<Line> = all().into_iter().map(|kind| run(kind, N_FILES, &mut broken)).collect();
+    let lines: Vec<Line> = all().into_iter().map(|kind| run(kind, times * N_FILES, &mut broken)).collect();
     let table = table(&lines);
     println!("{table}");
     assert!(broken.is_empty(), "{} files break a promise:\n{}", broken.len(), broken.join("\n\n"));
-    assert!(documented() == table, "docs/CSV.md shows another table than the one printed above");
-}
-
-#[test]
-#[ignore = "takes some minutes"]
-fn c5_the_same_promises_hold_for_many_more_files() {
-    let mut broken = Vec::new();
-    for kind in all() {
-        run(kind, 12 * N_FILES, &mut broken);
+    assert!(times > 0, "no file was scored");
+    if times == 1 {
+        assert!(documented() == table, "docs/CSV.md shows another table than the one printed above");
     }
-    assert!(broken.is_empty(), "{} files break a promise:\n{}", broken.len(), broken.join("\n\n"));
 }
