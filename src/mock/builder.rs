@@ -262,6 +262,15 @@ impl MockTenantBuilder {
         self.set(|s| s.token.scopes = Some(scopes.iter().map(|&scope| scope.to_owned()).collect()))
     }
 
+    /// Gives no refresh tokens, whatever was said before. The default.
+    #[must_use]
+    pub fn no_refresh_tokens(self) -> Self {
+        self.set(|s| {
+            let token = &mut s.token;
+            (token.refresh, token.rotate, token.reuse_revokes, token.refuse_refresh) = (false, true, false, false);
+        })
+    }
+
     /// Gives refresh tokens, each good for one renewal.
     #[must_use]
     pub fn refresh_tokens(self) -> Self {

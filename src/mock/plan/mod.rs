@@ -62,7 +62,7 @@ impl MockPlan {
         let about = top.about.take().map(|about| about.value).unwrap_or_default();
         let seed = top.seed.unwrap_or(1);
         let named = top.tenants.take();
-        let only_named = top.only_named();
+        let only_named = top.only_named(None);
         let shared = top.lay(MockTenantBuilder::default(), folder)?;
         let tenants = match named {
             None => {
@@ -105,7 +105,7 @@ fn several(
         reject_nested(&settings)?;
         let count = settings.count.take();
         let first_seed = settings.seed.unwrap_or(seed.wrapping_add(tenants.len() as u64));
-        let only_named = settings.only_named().or(only_named);
+        let only_named = settings.only_named(only_named);
         let tenant = settings.lay(shared.clone(), folder)?;
         reject_reportless(&tenant, only_named)?;
         let names = match &count {

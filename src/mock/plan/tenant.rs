@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
-use crate::mock::MockTenantBuilder;
 use crate::mock::tls::Tls;
+use crate::mock::{MockReport, MockTenantBuilder};
 use crate::model::Timestamp;
 
 use super::error::PlanError;
@@ -111,9 +111,12 @@ impl<'de> Deserialize<'de> for Named {
 }
 
 impl TenantText {
-    /// Where it asks for named reports alone, if it does.
-    pub(super) fn only_named(&self) -> Option<Location> {
-        self.only_named_reports.as_ref().filter(|only| only.value).map(|only| only.referenced)
+    /// Where it asks for named reports alone, if it does; `shared` is where that is asked for all tenants.
+    pub(super) fn only_named(&self, shared: Option<Location>) -> Option<Location> {
+        match &self.only_named_reports {
+            Some(only) => only.value.then_some(only.referenced),
+            None => shared,
+        }
     }
 
     /// Lays what is written over what is set so far. Files that it names stand in `folder`.
@@ -142,12 +145,16 @@ impl TenantText {
         builder = builder.with(self.clock, |b, clock| clock.lay(b));
         builder = builder.with(self.tls, MockTenantBuilder::tls);
         builder = builder.with(self.strict, |b, yes| b.set(|s| s.strict = yes));
-        if let Some(report) = self.default_report {
-            builder = builder.default_report(report.read(folder)?);
-        }
-        if self.only_named_reports.is_some_and(|only| only.value) {
-            builder = builder.only_named_reports();
-        }
+        builder = match (self.default_report, self.only_named_reports) {
+            (Some(_), Some(Spanned { value: true, referenced, .. })) => {
+                let what = "`only_named_reports` and `default_report` exclude each other: leave one out";
+                return Err(PlanError::at(referenced, what));
+            }
+            (Some(report), _) => builder.default_report(report.read(folder)?),
+            (None, Some(Spanned { value: true, .. })) => builder.only_named_reports(),
+            (None, Some(_)) if !builder.has_default_report() => builder.default_report(MockReport::default()),
+            (None, _) => builder,
+        };
         for (template, report) in self.reports {
             builder = builder.report(&template, report.read(folder)?);
         }

@@ -349,6 +349,7 @@ fn limits_and_reports_of_nothing_are_refused() {
         ("seed: 1\nonly_named_reports: true", "line 2", &["only_named_reports", "`reports: {TEMPLATE:"]),
         ("tenants:\n  a:\n    only_named_reports: true", "line 3", &["only_named_reports", "leave it out"]),
         ("only_named_reports: true\ntenants: {a: {reports: {t: {}}}, b: {}}", "line 1", &["only_named_reports"]),
+        ("default_report: {rows: 5}\nonly_named_reports: true\nreports: {t: {}}", "line 2", &["exclude each other"]),
     ]);
     for good in [
         "default_report: {rows: 100, huge_field: {row: 100, size: 1KiB}}",
@@ -357,6 +358,20 @@ fn limits_and_reports_of_nothing_are_refused() {
     ] {
         MockPlan::parse(good, Path::new("")).unwrap_or_else(|error| panic!("{error}\n{good}"));
     }
+}
+
+#[test]
+fn a_tenant_may_take_back_what_is_said_of_all() {
+    let text = "{only_named_reports: true, token: {refresh: rotating_or_revoked}, reports: {t: {}}, tenants: \
+                {a: {only_named_reports: false, token: {refresh: none}}, b: {token: {refresh: kept}}, c: {}}}";
+    let plan = MockPlan::parse(text, Path::new("")).unwrap();
+    let found = plan.tenants.into_iter().map(|(_, tenant)| {
+        let has_default = tenant.has_default_report();
+        let token = tenant.build().settings.token;
+        (has_default, token.refresh, token.rotate, token.reuse_revokes)
+    });
+    let due = [(true, false, true, false), (false, true, false, false), (false, true, true, true)];
+    assert_eq!(found.collect::<Vec<_>>(), due);
 }
 
 #[test]

@@ -119,13 +119,17 @@ impl TokenText {
                 said => ExpiresIn::Literal(said.to_string()),
             })
         });
-        builder = match self.refresh {
-            None | Some(RefreshText::None) => builder,
-            Some(RefreshText::Rotating) => builder.refresh_tokens(),
-            Some(RefreshText::RotatingOrRevoked) => builder.reuse_revokes_family(),
-            Some(RefreshText::Kept) => builder.refresh_without_rotation(),
-            Some(RefreshText::Refused) => builder.refuse_refresh(),
-        };
+        builder = builder.with(self.refresh, |b, refresh| {
+            // Whatever was said of all tenants.
+            let none = b.no_refresh_tokens();
+            match refresh {
+                RefreshText::None => none,
+                RefreshText::Rotating => none.refresh_tokens(),
+                RefreshText::RotatingOrRevoked => none.reuse_revokes_family(),
+                RefreshText::Kept => none.refresh_without_rotation(),
+                RefreshText::Refused => none.refuse_refresh(),
+            }
+        });
         builder = builder.with(self.error, |b, error| b.token_error(&error));
         builder =
             builder.with(self.scopes, |b, scopes| b.scopes(&scopes.iter().map(String::as_str).collect::<Vec<_>>()));
