@@ -18,6 +18,9 @@ use super::ledger::Asked;
 
 const MAX_PAGE_SIZE: u64 = 1_000_000;
 
+/// Who takes longer is never ready.
+const FOR_EVER: Duration = Duration::from_secs(1000 * 365 * 86_400);
+
 /// What becomes of a query other than success.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -50,12 +53,17 @@ pub enum Ready {
 }
 
 impl Ready {
-    /// The time that a query of so many rows takes; `draw` decides where it is drawn.
+    /// The time that a query of so many rows takes; `draw` decides where it is drawn. However many rows there are, it is
+    /// a time that can be reckoned with.
     pub(super) fn time(self, draw: u64, rows: u64) -> Duration {
-        match self {
-            Self::Between(least, most) => least + most.saturating_sub(least).mul_f64(draw as f64 / u64::MAX as f64),
-            Self::ByRows { at_least, per_million } => at_least + per_million.mul_f64(rows as f64 / 1e6),
-        }
+        let (least, further) = match self {
+            Self::Between(least, most) => (least, most.saturating_sub(least).mul_f64(draw as f64 / u64::MAX as f64)),
+            Self::ByRows { at_least, per_million } => {
+                let seconds = per_million.as_secs_f64() * (rows as f64 / 1e6);
+                (at_least, Duration::try_from_secs_f64(seconds).unwrap_or(FOR_EVER))
+            }
+        };
+        least.saturating_add(further).min(FOR_EVER)
     }
 }
 
@@ -428,6 +436,9 @@ mod tests {
         assert!((s(14)..s(16)).contains(&between.time(u64::MAX / 2, 9)));
         let by_rows = Ready::ByRows { at_least: s(5), per_million: s(20) };
         assert_eq!((by_rows.time(7, 0), by_rows.time(7, 2_500_000)), (s(5), s(55)));
+        let century = s(36_500 * 86_400);
+        let absurd = Ready::ByRows { at_least: century, per_million: century };
+        assert_eq!([u64::MAX, 1_000_000_000].map(|rows| absurd.time(0, rows)), [FOR_EVER; 2]);
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Standard {
         digits(out, id, 12);
         out.push(b',');
         if a & 7 != 0 {
-            digits(out, id - a % 50, 12);
+            digits(out, id.wrapping_sub(a % 50), 12);
         }
         out.push(b',');
         let jitter = if self.step_ms > 1 { b % self.step_ms } else { 0 };
