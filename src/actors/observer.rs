@@ -2,7 +2,8 @@
 //! it ended.
 //!
 //! It is told where a permit ends, so that none is told twice. What it hears changes nothing; a call that never went out
-//! is none, and neither is one on a kept connection that turned out to be closed and that is made again at once. Without an observer there is nothing here but an empty option.
+//! is none, and neither is one on a kept connection that turned out to be closed and that is made again at once. Without
+//! an observer there is nothing here but an empty option.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -58,7 +58,7 @@ pub struct Load {
     /// Requests under way at one tenant at once. Default 8.
     pub max_in_flight: usize,
     /// Bytes of pages that the engine holds in memory. It is also what bounds how many reports fetch at once, one for
-    /// each MiB. Default: room for two reports of each tenant, and 32 MiB at least.
+    /// each 2 MiB. Default: room for two reports of each tenant, and 32 MiB at least.
     pub memory_limit: Option<u64>,
     /// Where outputs and the engine's state go, into a folder of their own; none for the system's temporary folder.
     pub output_dir: Option<PathBuf>,

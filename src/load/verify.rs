@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::Manifest;
 use crate::mock::Expected;
-use crate::model::Window;
+use crate::model::{OutputNames, Window};
 
 use super::machine::CHECKER;
 use super::settings::{Inspect, LoadError};
@@ -142,19 +142,13 @@ fn check_all(
         if !keep && finding == Finding::Right {
             // What can't be removed goes with the whole folder.
             let _ = std::fs::remove_file(&delivered.path);
-            let _ = std::fs::remove_file(manifest_of(&delivered.path));
+            let _ = std::fs::remove_file(OutputNames::of(&delivered.path).manifest());
         }
         let checked = Checked { tenant: delivered.tenant, report: delivered.report, finding };
         if told.send(checked).is_err() {
             return;
         }
     }
-}
-
-fn manifest_of(output: &Path) -> PathBuf {
-    let mut path = output.as_os_str().to_owned();
-    path.push(".manifest.json");
-    path.into()
 }
 
 /// Looks at an output.
