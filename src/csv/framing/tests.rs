@@ -158,6 +158,50 @@ proptest! {
     }
 }
 
+/// Some MiB of what `pieces` and `table` are made of; now and then a field longer than what is read at once.
+fn long_page(random: &mut fastrand::Rng, is_sound: bool) -> Vec<u8> {
+    const SOUND: [&str; 6] =
+        ["12345", "", "\"a \"\"quoted\"\", long\r\nfield\"", "café 🙂", "2024-01-31 09:30", "\"\""];
+    const ODD: [&str; 5] = ["5\" pipe", "\"said\" so", "a\rb", "\u{feff}x", "\"\"\"\",b"];
+    let mut page = if random.bool() { BOM.to_vec() } else { Vec::new() };
+    while page.len() < 2 << 20 {
+        for field in 0..6 {
+            page.extend_from_slice(if field > 0 { b"," } else { b"" });
+            match random.u32(..20_000) {
+                0..2 => page.extend(std::iter::repeat_n(b'x', random.usize(..100_000))),
+                2..20 if !is_sound => page.extend_from_slice(ODD[random.usize(..ODD.len())].as_bytes()),
+                _ => page.extend_from_slice(SOUND[random.usize(..SOUND.len())].as_bytes()),
+            }
+        }
+        page.extend_from_slice(if random.u8(..) > 3 { b"\n" } else { b"\r\n" });
+    }
+    page
+}
+
+#[test]
+fn c1_a_large_page_has_the_same_facts_however_it_is_cut() {
+    for seed in 0..6 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let page = long_page(&mut random, seed % 2 == 0);
+        let whole = lenient_cut(&[&page], 1 << 20);
+        let strict = frame(&page);
+        if seed % 2 == 0 {
+            assert_reads_as_the_csv_crate(&page);
+        }
+        for longest in [1 << 6, 1 << 12, 32 << 10, 1 << 20] {
+            let mut chunks = Vec::new();
+            let mut rest = &page[..];
+            while !rest.is_empty() {
+                let (chunk, behind) = rest.split_at(random.usize(..=longest).min(rest.len()));
+                chunks.push(chunk);
+                rest = behind;
+            }
+            assert!(lenient_cut(&chunks, 1 << 20) == whole, "seed {seed}, chunks of up to {longest} bytes");
+            assert!(frame_cut(&chunks, 1 << 20) == strict, "seed {seed}, chunks of up to {longest} bytes");
+        }
+    }
+}
+
 #[test]
 fn every_short_text_behind_a_first_record_reads_as_the_csv_crate_reads_it() {
     for text in short_texts(6) {
