@@ -15,6 +15,8 @@ use divan::{Bencher, black_box};
 const CHUNK_BYTES: usize = 32 * 1024;
 /// Small enough to stay in a processor's cache, as what was just received does.
 const PAGE_BYTES: usize = 1024 * 1024;
+/// Too large for that.
+const LARGE_BYTES: usize = 16 * 1024 * 1024;
 
 fn main() {
     divan::main();
@@ -25,7 +27,7 @@ fn main() {
 enum Kind {
     /// Numbers, times and words.
     Plain,
-    /// One field in four is quoted, with commas, doubled quotes and newlines.
+    /// One field in six is quoted, with commas, doubled quotes and newlines.
     Quoted,
     /// Quotes inside unquoted fields, so that the bit scan can't be used in many blocks.
     Stray,
@@ -34,23 +36,35 @@ enum Kind {
 const KINDS: [Kind; 3] = [Kind::Plain, Kind::Quoted, Kind::Stray];
 
 fn page(kind: Kind) -> Vec<u8> {
-    common::records(PAGE_BYTES, |id| match kind {
+    page_of(PAGE_BYTES, kind)
+}
+
+fn page_of(n_bytes: usize, kind: Kind) -> Vec<u8> {
+    common::records(n_bytes, |id| match kind {
         Kind::Plain => common::plain(),
         Kind::Quoted => common::quoted(id),
         Kind::Stray => format!("a 5\" pipe for order {id} was not delivered"),
     })
 }
 
-#[divan::bench(args = KINDS)]
-fn framer(bencher: Bencher<'_, '_>, kind: Kind) {
-    let page = page(kind);
-    bencher.counter(BytesCount::of_slice(&page)).bench_local(|| {
+fn framed(bencher: Bencher<'_, '_>, page: &[u8]) {
+    bencher.counter(BytesCount::of_slice(page)).bench_local(|| {
         let mut framer = Framer::new(FramingLimits { record_bytes: 16 << 20 });
-        for chunk in black_box(&page).chunks(CHUNK_BYTES) {
+        for chunk in black_box(page).chunks(CHUNK_BYTES) {
             framer.push(chunk).expect("the page is well framed");
         }
         framer.finish().expect("the page is whole").n_records
     });
+}
+
+#[divan::bench(args = KINDS)]
+fn framer(bencher: Bencher<'_, '_>, kind: Kind) {
+    framed(bencher, &page(kind));
+}
+
+#[divan::bench(args = KINDS)]
+fn framer_from_memory(bencher: Bencher<'_, '_>, kind: Kind) {
+    framed(bencher, &page_of(LARGE_BYTES, kind));
 }
 
 #[divan::bench(args = KINDS)]
