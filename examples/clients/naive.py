@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A report with a thread pool, as one writes it when the loop is too slow.
 
-Not an example to follow: every thread looks after itself, a refusal is tried again at once, and X-Total-Count is taken for
+Not an example to follow: every thread looks after itself, a refusal is tried again a moment later, and X-Total-Count is taken for
 the truth. See docs/MOCK_TENANT.md.
 
     examples/clients/naive.py http://127.0.0.1:8080 calls.csv
