@@ -114,6 +114,11 @@ impl Fault {
         Self::Status { code, headers: Vec::new(), body: format!("{{\"error\":\"injected {code}\"}}") }
     }
 
+    /// Whether it changes what the result is, so that a client which looks closely has to give it up.
+    pub(super) fn spoils_the_result(&self) -> bool {
+        matches!(self, Self::SamePageAs(_) | Self::OtherRows | Self::OtherHeader(_))
+    }
+
     /// An answer of that status, 429 or 503, that names a wait in seconds.
     pub fn told_to_wait(code: u16, seconds: u64) -> Self {
         let headers = vec![("Retry-After".into(), seconds.to_string())];
@@ -329,6 +334,21 @@ mod tests {
         assert_eq!(met(Matcher::pages().first(2), &asked), [true, true, false, false]);
         assert_eq!(met(Matcher::pages().matches(1..2), &asked), [false, true, false, false]);
         assert_eq!(met(Matcher::pages().first(1).each(), &asked), [true, true, false, true]);
+    }
+
+    #[test]
+    fn a_rule_counts_what_fits_it_whether_or_not_chance_or_an_earlier_rule_spares_it() {
+        let asked: Vec<_> = (0..200).map(|n| (n, 0)).collect();
+        let drawn = met(Matcher::pages().by_chance(0.3, 1), &asked);
+        let first = met(Matcher::pages().by_chance(0.3, 1).first(100), &asked);
+        assert_eq!(first[..100], drawn[..100]);
+        assert!(drawn[100..].contains(&true) && !first[100..].contains(&true));
+        let mut book = FaultBook::default();
+        [Fault::Reset, Fault::NoAnswer]
+            .into_iter()
+            .for_each(|then| book.add(FaultRule::new(Matcher::page(2).first(1), then)));
+        let decided = [(); 2].map(|()| book.meet(target(2, 0)));
+        assert!(matches!(decided, [Some(Fault::Reset), None]), "{decided:?}");
     }
 
     #[test]

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// Of a line that is at fault, no more characters than these are shown.
 const MOST_SHOWN: usize = 80;
 
+/// A value may stand so many lines below its key.
+const SECRET_REACHES: usize = 3;
+
 /// Why a plan can't be used; the text names file, line, key and what is known.
 #[derive(Debug)]
 pub struct PlanError {
@@ -38,10 +41,13 @@ impl PlanError {
         Self { file: Some(file.to_owned()), ..self }
     }
 
-    /// Shows the line that is at fault, which names the key.
+    /// Shows the line that is at fault, which names the key, unless a secret may stand in it.
     pub(super) fn showing(self, text: &str) -> Self {
         let nth = self.line().and_then(|line| usize::try_from(line).ok()?.checked_sub(1));
         let line = nth.and_then(|nth| text.lines().nth(nth)).map(str::trim).filter(|line| !line.is_empty());
+        let lines_before = nth.map_or(0, |nth| nth.saturating_sub(SECRET_REACHES));
+        let near = text.lines().skip(lines_before).take(SECRET_REACHES + 1);
+        let line = line.filter(|_| !near.map(str::to_ascii_lowercase).any(|line| line.contains("secret")));
         Self { shown: line.map(|line| line.chars().take(MOST_SHOWN).collect()), ..self }
     }
 

@@ -1,6 +1,7 @@
 //! A plan's words for what a tenant allows: rates that change, quotas, permissions, the licence; how it tells of them;
 //! and when it is out.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -31,7 +32,7 @@ enum OutageKindText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RateText {
-    at: Time,
+    at: Spanned<Lasting>,
     requests_per_second: Rate,
 }
 
@@ -117,10 +118,16 @@ impl OutageText {
     }
 }
 
-impl RateText {
-    pub(super) fn lay(self, builder: MockTenantBuilder) -> MockTenantBuilder {
-        builder.requests_per_second_from(self.at.0, self.requests_per_second.0)
-    }
+/// Lays changes over what is set so far, and refuses one that would be passed over.
+pub(super) fn lay_rates(changes: Vec<RateText>, builder: MockTenantBuilder) -> Result<MockTenantBuilder, PlanError> {
+    let mut known = HashSet::new();
+    changes.into_iter().try_fold(builder, |builder, RateText { at, requests_per_second: Rate(rate) }| {
+        if !known.insert(at.value.0) {
+            let what = "the rate changes at that moment already: leave one of the two out";
+            return Err(PlanError::at(at.referenced, what));
+        }
+        Ok(builder.requests_per_second_from(at.value.0, rate))
+    })
 }
 
 impl QuotaText {

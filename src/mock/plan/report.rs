@@ -45,8 +45,8 @@ pub(super) struct Report {
     nul_every: Option<Positive>,
     lone_cr_every: Option<Positive>,
     huge_field: Option<HugeText>,
-    cut_record_on: Option<Positive>,
-    open_quote_on: Option<Positive>,
+    cut_record_on: Option<Spanned<Positive>>,
+    open_quote_on: Option<Spanned<Positive>>,
 }
 
 /// One field of that size, in that row (from 1).
@@ -104,7 +104,10 @@ impl Report {
     /// The report. A file stands in `folder`.
     pub(super) fn read(self, folder: &Path) -> Result<MockReport, PlanError> {
         let oddities = self.oddities()?;
-        let huge_row = self.huge_field.as_ref().map(|huge| (huge.row.value.0, huge.row.referenced));
+        let at = |place: &Spanned<Positive>| (place.value.0, place.referenced);
+        let huge_row = self.huge_field.as_ref().map(|huge| ("`huge_field` is in row", at(&huge.row)));
+        let cut_page = self.cut_record_on.as_ref().map(|page| ("`cut_record_on` is page", at(page)));
+        let open_page = self.open_quote_on.as_ref().map(|page| ("`open_quote_on` is page", at(page)));
         let place = self.file.as_ref().map(|file| file.referenced).or(self.columns.as_ref().map(|c| c.referenced));
         let usual = match (self.file, self.columns) {
             (Some(file), Some(_)) => {
@@ -155,12 +158,15 @@ impl Report {
             Some(place) => PlanError::at(place, error.to_string()),
             None => PlanError::new(error.to_string()),
         })?;
-        match huge_row {
-            Some((row, place)) if row > report.n_rows() => {
-                let what = format!("`huge_field` is in row {row}, and there are {} rows", report.n_rows());
-                Err(PlanError::at(place, format!("{what}: write a row that there is, or more `rows`")))
+        // Each page has a row at least.
+        let all = [huge_row, cut_page, open_page];
+        match all.into_iter().flatten().find(|(_, (nth, _))| *nth > report.n_rows()) {
+            Some((what, (nth, place))) => {
+                let rows = report.n_rows();
+                let remedy = "write one that there is, or more `rows`";
+                Err(PlanError::at(place, format!("{what} {nth}, and there are {rows} rows: {remedy}")))
             }
-            _ => Ok(report),
+            None => Ok(report),
         }
     }
 
@@ -180,8 +186,8 @@ impl Report {
             one(self.nul_every, Oddity::Nul),
             one(self.lone_cr_every, Oddity::LoneCr),
             huge,
-            one(self.cut_record_on, Oddity::CutRecord),
-            one(self.open_quote_on, Oddity::OpenQuote),
+            one(self.cut_record_on.as_ref().map(|page| page.value), Oddity::CutRecord),
+            one(self.open_quote_on.as_ref().map(|page| page.value), Oddity::OpenQuote),
         ];
         Ok(asked.into_iter().flatten().collect())
     }

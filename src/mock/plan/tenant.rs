@@ -19,7 +19,7 @@ use super::error::PlanError;
 use super::fates::{self, FateText, ReadyText};
 use super::faults::Rule;
 use super::limits::{
-    HeadersText, JsonKindText, LicenceText, OutageText, PermissionText, QuotaText, RateText, RetryAfterText,
+    self, HeadersText, JsonKindText, LicenceText, OutageText, PermissionText, QuotaText, RateText, RetryAfterText,
 };
 use super::report::Report;
 use super::token::TokenText;
@@ -124,7 +124,7 @@ impl TenantText {
         builder = builder.with(self.seed, MockTenantBuilder::seed);
         builder = builder.with(self.id_salt, MockTenantBuilder::id_salt);
         builder = builder.with(self.requests_per_second, |b, Rate(rate)| b.requests_per_second(rate));
-        builder = self.rate_changes.into_iter().fold(builder, |b, change| change.lay(b));
+        builder = limits::lay_rates(self.rate_changes, builder)?;
         builder = self.quotas.into_iter().fold(builder, |b, quota| quota.lay(b));
         builder = builder.with(self.rate_limit_headers, |b, form| b.rate_limit_style(form.read()));
         builder = builder.with(self.retry_after, |b, form| b.retry_after(form.read()));

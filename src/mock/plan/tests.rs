@@ -242,7 +242,7 @@ fn an_error_names_line_key_and_what_is_known() {
         ("seed: 1\nrequests_per_second: 0\n", &["line 2", "more than 0"]),
         ("requests_per_second: -3\n", &["line 1", "more than 0"]),
         ("seed: 1\nseed: 2\n", &["line 2", "`seed` is written twice"]),
-        ("faults:\n  - on: {chance: 1.5}\n    then: reset\n", &["line 2", "1.5", "0 to 1"]),
+        ("faults:\n  - on: {chance: 1.5}\n    then: reset\n", &["line 2", "1.5", "up to 1"]),
         ("faults:\n  - then:\n      status: 42\n", &["line 3", "42", "200 to 599"]),
         ("faults:\n  - on: {page: 0}\n    then: reset\n", &["line 2", "counted from 1"]),
         ("clock: {at: yesterday}\n", &["line 1", "yesterday", "2024-02-01T00:00:00Z"]),
@@ -346,6 +346,18 @@ fn limits_and_reports_of_nothing_are_refused() {
         ("default_report:\n  link: {ends_early: 0}", "line 2", &["counted from 1"]),
         ("default_report:\n  rows: 100\n  huge_field: {row: 500, size: 1MiB}", "line 3", &["row 500", "100 rows"]),
         ("default_report:\n  rows: 100\n  huge_field: {row: 0, size: 1MiB}", "line 3", positive),
+        ("default_report:\n  rows: 5\n  cut_record_on: 6", "line 3", &["page 6", "5 rows"]),
+        ("default_report:\n  open_quote_on: 900\n  rows: 5", "line 2", &["page 900", "5 rows"]),
+        ("rate_changes:\n  - {at: 0s, requests_per_second: 5}", "line 2", &["`0s`", "more than nothing"]),
+        (
+            "rate_changes:\n  - {at: 1m, requests_per_second: 5}\n  - {at: 60s, requests_per_second: 6}",
+            "line 3",
+            &["at that moment already"],
+        ),
+        ("faults:\n  - {on: {chance: 0}, then: reset}", "line 2", &["`0`", "more than 0"]),
+        ("faults:\n  - then: {drip_body: {bytes: 0, every: 1s}}", "line 2", &["`0`", "bytes such as 1"]),
+        ("faults:\n  - then: {wire: {drip: {from: 0, bytes: 0, every: 1s}}}", "line 2", &["`0`", "bytes such as 1"]),
+        ("faults:\n  - then: {informational: 4294967295}", "line 2", &["from 1 to 10000"]),
         ("seed: 1\nonly_named_reports: true", "line 2", &["only_named_reports", "`reports: {TEMPLATE:"]),
         ("tenants:\n  a:\n    only_named_reports: true", "line 3", &["only_named_reports", "leave it out"]),
         ("only_named_reports: true\ntenants: {a: {reports: {t: {}}}, b: {}}", "line 1", &["only_named_reports"]),
@@ -372,6 +384,21 @@ fn a_tenant_may_take_back_what_is_said_of_all() {
     });
     let due = [(true, false, true, false), (false, true, false, false), (false, true, true, true)];
     assert_eq!(found.collect::<Vec<_>>(), due);
+}
+
+#[test]
+fn s1_a_line_that_may_hold_a_secret_is_not_shown() {
+    for text in [
+        "token:\n  client:\n    id: a\n    secret: [CANARY]",
+        "token:\n  client:\n    id: a\n    secret:\n      - CANARY",
+        "token: {client: {id: a, secret: CANARY}, path: X}",
+        "token:\n  client: {id: a, secret: CANARY, other: 1}",
+    ] {
+        let error = MockPlan::parse(text, Path::new("")).unwrap_err();
+        assert!(error.line().is_some() && !format!("{error} {error:?}").contains("CANARY"), "{error}");
+    }
+    let shown = MockPlan::parse("seed: 1\nlatency: soon", Path::new("")).unwrap_err().to_string();
+    assert!(shown.contains("(latency: soon)"), "{shown}");
 }
 
 #[test]

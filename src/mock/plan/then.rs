@@ -11,7 +11,7 @@ use crate::mock::wire::WireFault;
 
 use super::faults::Number;
 use super::limits::RetryAfterText;
-use super::words::{Line, LineName, Size, Status, Texts, Time, WaitStatus};
+use super::words::{Hints, Line, LineName, Portion, Size, Status, Texts, Time, WaitStatus};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,7 +36,7 @@ pub(super) enum Then {
     WrongLength(i64),
     HugeHead,
     ManyHeaders,
-    Informational(u32),
+    Informational(Hints),
     Header(HeaderText),
     Untyped,
     GzipCut,
@@ -97,7 +97,7 @@ pub(super) struct StallText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DripBodyText {
-    bytes: Size,
+    bytes: Portion,
     every: Time,
 }
 
@@ -105,7 +105,7 @@ pub(super) struct DripBodyText {
 #[serde(deny_unknown_fields)]
 pub(super) struct DripText {
     from: Size,
-    bytes: Size,
+    bytes: Portion,
     every: Time,
 }
 
@@ -147,7 +147,7 @@ impl Then {
             Self::ResetAt(Size(at)) => Fault::ResetAt(at),
             Self::Stall(StallText { at: Size(at), time: Time(time) }) => Fault::StallAfter(at, time),
             Self::DripHead(Time(pause)) => Fault::DripHead(pause),
-            Self::DripBody(DripBodyText { bytes: Size(bytes), every: Time(every) }) => Fault::DripBody(bytes, every),
+            Self::DripBody(DripBodyText { bytes: Portion(bytes), every: Time(every) }) => Fault::DripBody(bytes, every),
             Self::Delay(Time(by)) => Fault::Delay(by),
             Self::Unframed => Fault::Unframed,
             Self::TwoLengths => Fault::TwoLengths,
@@ -155,7 +155,7 @@ impl Then {
             Self::WrongLength(by) => Fault::WrongLength(by),
             Self::HugeHead => Fault::HugeHead,
             Self::ManyHeaders => Fault::ManyHeaders,
-            Self::Informational(n) => Fault::Informational(n),
+            Self::Informational(Hints(n)) => Fault::Informational(n),
             Self::Header(HeaderText { name: LineName(name), value: Line(value) }) => Fault::Header(name, value),
             Self::Untyped => Fault::Untyped,
             Self::GzipCut => Fault::GzipCut,
@@ -196,7 +196,7 @@ impl WireText {
             Self::CutAt(Size(at)) => WireFault::CutAt(at),
             Self::ResetAt(Size(at)) => WireFault::ResetAt(at),
             Self::Stall(StallText { at: Size(at), time: Time(time) }) => WireFault::StallAt(at, time),
-            Self::Drip(DripText { from: Size(from), bytes: Size(bytes), every: Time(every) }) => {
+            Self::Drip(DripText { from: Size(from), bytes: Portion(bytes), every: Time(every) }) => {
                 WireFault::Drip { from, bytes, every }
             }
             Self::StopReading(Time(time)) => WireFault::StopReading(time),

@@ -47,7 +47,7 @@ pub(super) struct Lasting(pub(super) Duration);
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Rate(pub(super) f64);
 
-/// From 0, never, to 1, always.
+/// Of more than 0, up to 1, which is always.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Chance(pub(super) f64);
 
@@ -72,6 +72,14 @@ pub(super) struct Line(pub(super) String);
 /// The name of a line of a head.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct LineName(pub(super) String);
+
+/// How many interim answers stand before an answer. They are made at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hints(pub(super) u32);
+
+/// Bytes of which there is one at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Portion(pub(super) u64);
 
 /// One line of text or a list of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,7 +164,7 @@ fn rate(text: &str) -> Option<f64> {
 }
 
 fn chance(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|chance| (0.0..=1.0).contains(chance))
+    text.parse().ok().filter(|chance| *chance > 0.0 && *chance <= 1.0)
 }
 
 fn status(text: &str) -> Option<u16> {
@@ -269,9 +277,22 @@ impl<'de> Deserialize<'de> for WaitStatus {
     }
 }
 
+impl<'de> Deserialize<'de> for Hints {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let due = "a number of interim answers from 1 to 10000";
+        written(source, due, |text| text.parse().ok().filter(|n| (1..=10_000).contains(n))).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Portion {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        written(source, "bytes such as 1, 700 or 64KiB", |text| size(text).filter(|n| *n > 0)).map(Self)
+    }
+}
+
 impl<'de> Deserialize<'de> for Chance {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        written(source, "a chance from 0 to 1 such as 0.2", chance).map(Self)
+        written(source, "a chance of more than 0 and up to 1, such as 0.2", chance).map(Self)
     }
 }
 
