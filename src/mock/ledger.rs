@@ -98,6 +98,8 @@ pub struct LedgerEntry {
     pub broke_off: bool,
     /// Whether a fault rule had a hand in the answer.
     pub faulted: bool,
+    /// Whether that fault changed the very result, so that asking again is no remedy.
+    pub(super) spoiled: bool,
 }
 
 impl LedgerEntry {
@@ -419,6 +421,7 @@ mod tests {
             ended: ended.map(Duration::from_millis),
             broke_off: false,
             faulted: false,
+            spoiled: false,
         }
     }
 

@@ -92,6 +92,8 @@ pub struct MockQuery {
     pub polls: usize,
     /// Whether it was submitted without a format, and is of the slow JSON kind.
     pub json: bool,
+    /// Whether it is of an earlier life, and nobody knows any more what was read of it.
+    pub remembered: bool,
     /// Whether its end was shown.
     pub read_to_end: bool,
     /// Whether it is gone.
@@ -388,6 +390,7 @@ mod tests {
             polls_when_ready: 0,
             polls: 0,
             json: false,
+            remembered: false,
             read_to_end: false,
             expired: false,
             fate,

@@ -59,6 +59,7 @@ impl Tenant {
             polls_when_ready: 0,
             polls: 0,
             json: submission.json,
+            remembered: false,
             read_to_end: false,
             expired: false,
             fate,
@@ -72,7 +73,9 @@ impl Tenant {
             return known;
         }
         let submission = Submission::of_id(id).filter(|s| self.settings.report(&s.template).is_some())?;
-        Some(self.open_query(submission, id.to_owned(), now, now))
+        let nth = self.open_query(submission, id.to_owned(), now, now);
+        self.queries[nth].remembered = true;
+        Some(nth)
     }
 
     pub(super) fn status(&mut self, query: Option<usize>, now: Duration) -> Script {

@@ -52,8 +52,10 @@ pub(super) struct QueryTally {
     pub(super) said_gone: bool,
     pub(super) last_call: Duration,
     served: PagesSeen,
-    /// Pages that were answered whole, whatever stood on them.
+    /// Pages that were answered whole, whatever stood on them, or that can't be had.
     answered: PagesSeen,
+    /// What could not be had so far, by page, 0 for the status: how much has spoken against trying again.
+    troubled: BTreeMap<u64, u8>,
     /// Those of them that no fault had a hand in.
     served_well: PagesSeen,
 }
@@ -64,9 +66,49 @@ impl QueryTally {
         self.served.len()
     }
 
-    /// Whether every page from 1 to that one was answered whole.
+    /// Whether every page from 1 to that one was answered whole, or can't be had.
     pub(super) fn has_all_pages(&self, last: u64) -> bool {
         self.answered.has_all(last)
+    }
+
+    /// Whether something of it can't be had: it was refused for good, or did not come when it was asked for again.
+    pub(super) fn is_beyond_help(&self) -> bool {
+        self.troubled.values().any(|&against| against >= BEYOND_HELP)
+    }
+
+    fn note_trouble(&mut self, call: &LedgerEntry) {
+        let page = call.page.unwrap_or(0);
+        match against_trying_again(call) {
+            0 => drop(self.troubled.remove(&page)),
+            against => {
+                let so_far = self.troubled.entry(page).or_default();
+                *so_far = so_far.saturating_add(against);
+                if *so_far >= BEYOND_HELP {
+                    self.answered.insert(page);
+                }
+            }
+        }
+    }
+}
+
+/// One refusal for good, or two of any other kind.
+const BEYOND_HELP: u8 = 2;
+
+/// How much an answer speaks against asking for the same again: nothing, a little, or all.
+fn against_trying_again(call: &LedgerEntry) -> u8 {
+    let is_final = matches!(call.status, 300..400 | 400 | 402 | 403 | 405..=407 | 409 | 411..=424 | 426..=428);
+    let came = call.status == 200 && !call.broke_off;
+    match call.faulted {
+        false => {
+            if call.status == 403 {
+                BEYOND_HELP
+            } else {
+                0
+            }
+        }
+        true if call.spoiled || is_final => BEYOND_HELP,
+        true if came && (call.kind != CallKind::Page || call.rows > 0) => 0,
+        true => 1,
     }
 }
 
@@ -165,6 +207,9 @@ impl Tally {
         let query = self.queries.entry(id.clone()).or_default();
         query.last_call = query.last_call.max(call.at);
         query.bytes += call.bytes;
+        if matches!(call.kind, CallKind::Status | CallKind::Page) {
+            query.note_trouble(call);
+        }
         match call.kind {
             CallKind::Status => {
                 query.polls += 1;

@@ -16,7 +16,7 @@ use super::ledger::{Asked, CallKind, Ledger, LedgerEntry, Refused};
 use super::limit::{Admission, Limiter};
 use super::mangle::{instead, mangle};
 use super::query::{Fate, MockQuery, QueryBook};
-use super::request::{Call, MockRequest};
+use super::request::{Call, MockRequest, harmless_id};
 use super::script::{BodyPlan, Script, StreamFault};
 use super::settings::{Outage, OutageKind, Permission, RateLimitHeaders, RetryAfter, Settings, TokenTrouble};
 use super::surprise::{Surprise, Surprises};
@@ -26,6 +26,9 @@ use super::verdict::Verdict;
 
 /// 2024-02-01T00:00:00Z: the wall clock of tenants that were given none.
 const WALL_START: Timestamp = Timestamp(1_706_745_600_000);
+
+/// An outage without an end is reckoned with as one of a hundred years.
+const LONGEST_SILENCE: Duration = Duration::from_secs(36_500 * 86_400);
 
 /// A tenant.
 pub struct Tenant {
@@ -51,6 +54,7 @@ pub(super) struct Remarks {
     told_to_wait: bool,
     dead_token: bool,
     faulted: bool,
+    spoiled: bool,
 }
 
 impl Tenant {
@@ -82,7 +86,7 @@ impl Tenant {
         self.remember_wait(&script, now);
         script.set("Date", &http_date(self.wall(now + script.delay), &RetryAfter::HttpDate));
         tell_quotas(&mut script, self.settings.rate_limit_headers, &self.limiter.standings(now));
-        let query = remarks.query.or(call.query);
+        let query = remarks.query.or(call.query.map(|id| harmless_id(&id).to_owned()));
         let rows = if let BodyPlan::Generated(page) = &script.body { page.n_rows() } else { 0 };
         let entry = LedgerEntry {
             at: now,
@@ -102,6 +106,7 @@ impl Tenant {
             ended: None,
             broke_off: false,
             faulted: remarks.faulted,
+            spoiled: remarks.spoiled,
         };
         self.ledger.open(entry);
         script
@@ -117,7 +122,7 @@ impl Tenant {
                 OutageKind::Unavailable => {}
                 OutageKind::Silent => {
                     script.fault = Some(StreamFault::NoAnswer);
-                    script.delay = outage.to - now;
+                    script.delay = (outage.to - now).min(LONGEST_SILENCE);
                 }
             }
             return script;
@@ -139,6 +144,7 @@ impl Tenant {
         let query = call.query.as_deref().and_then(|id| self.find_query(id, now));
         let fault = self.faults.meet(target(call, query, &self.queries, now));
         remarks.faulted = fault.is_some();
+        remarks.spoiled = fault.as_ref().is_some_and(Fault::spoils_the_result);
         if let Some(Fault::Wait { code, wait, form }) = &fault {
             return self.throttled_as(form.as_ref(), *code, *wait, now, "told to wait");
         }

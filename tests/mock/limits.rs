@@ -78,6 +78,18 @@ fn a_call_into_an_outage_is_seen_if_the_client_was_told_to_wait_before() {
 }
 
 #[test]
+fn a_silence_without_an_end_is_one_whatever_an_answer_would_have_taken_else() {
+    let plan = "{latency: 50ms..2s, token: {delay: 1s}, outages: [{from: 1s, then: silent}]}";
+    let mut tenant = MockTenant::builder().plan(plan).unwrap().build();
+    for request in [MockRequest::get("/elsewhere", "none"), MockRequest::post("/oauth2/token", "", "")] {
+        let script = tenant.answer(&request, Duration::from_secs(5));
+        assert_eq!(script.status_sent(), 0);
+        assert!(script.delay > Duration::from_secs(86_400 * 365));
+    }
+    assert_eq!(tenant.ledger().len(), 2);
+}
+
+#[test]
 fn who_looks_on_sees_an_outage_that_resets_everybody_else() {
     let outage = Outage { from: Duration::ZERO, to: Duration::from_secs(3600), kind: OutageKind::Reset };
     let mock = MockTenant::builder().outage(outage).start().unwrap();
@@ -95,22 +107,31 @@ fn who_looks_on_sees_an_outage_that_resets_everybody_else() {
 
 #[test]
 fn nobody_is_blamed_for_a_call_that_the_tenant_itself_was_late_to_read() {
-    let mock = MockTenant::builder().requests_per_second(0.02).start().unwrap();
-    let mut client = Client::connect(&mock);
-    assert_eq!(client.submit().status(), 429);
-    let [mut holds_up, mut late] = [(); 2].map(|()| Client::to(mock.address()));
-    assert_eq!([&mut holds_up, &mut late].map(|client| client.submit().status()), [429; 2]);
-    std::thread::scope(|scope| {
-        let waits = mock.with(|_| {
-            // The tenant has one thread, and it stands still before the answer to this one.
-            scope.spawn(move || holds_up.submit());
-            std::thread::park_timeout(Duration::from_millis(50));
-            let waits = scope.spawn(move || late.submit());
-            std::thread::park_timeout(Duration::from_millis(600));
-            waits
+    // On a machine that is busy elsewhere the test itself may be too late to ask within the grace.
+    let judged = (0..20).find_map(|_| {
+        let mock = MockTenant::builder().requests_per_second(0.02).start().unwrap();
+        let mut client = Client::connect(&mock);
+        let [mut holds_up, mut late] = [(); 2].map(|()| Client::to(mock.address()));
+        for client in [&mut holds_up, &mut late] {
+            assert_eq!(client.get("/__mock/", "").status(), 200);
+        }
+        assert_eq!(client.submit().status(), 429);
+        let told = mock.ledger().last().unwrap().at;
+        std::thread::scope(|scope| {
+            let waits = mock.with(|_| {
+                // The tenant has one thread, and it stands still before the answer to this one.
+                scope.spawn(move || holds_up.submit());
+                std::thread::park_timeout(Duration::from_millis(50));
+                let waits = scope.spawn(move || late.submit());
+                std::thread::park_timeout(Duration::from_millis(600));
+                waits
+            });
+            assert_eq!(waits.join().unwrap().status(), 429);
         });
-        assert_eq!(waits.join().unwrap().status(), 429);
+        let first = mock.ledger().iter().map(|call| call.at).find(|at| *at > told);
+        (first.unwrap() - told < Duration::from_millis(200)).then_some((mock, client))
     });
+    let (mock, mut client) = judged.expect("one of many tries is in time");
     assert_eq!(mock.verdict().calls_while_told_to_wait, 0);
     client.calls_on(&mock);
 }

@@ -10,6 +10,7 @@ mod clients;
 mod data;
 mod desk;
 mod faults;
+mod giving_up;
 mod host;
 mod limits;
 mod openapi;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::mock::ledger::{CallKind, Ledger};
 use crate::mock::limit::Rates;
 use crate::mock::query::{Fate, MockQuery};
-use crate::mock::tally::Tally;
+use crate::mock::tally::{QueryTally, Tally};
 use crate::mock::verdict::Verdict;
 
 use super::findings::{Finding, Grade, findings, grade};
@@ -186,8 +186,11 @@ impl Scorecard {
         let states: Vec<(&MockQuery, &str)> = records.queries_counted(&tally).collect();
         let in_state = |wanted: &[&str]| states.iter().filter(|(_, state)| wanted.contains(state)).count();
         let was_left = |query: &MockQuery| {
-            let last = tally.queries.get(&*query.id).map_or(query.submitted, |seen| seen.last_call);
-            at_the_end || last.max(query.ready_at) + LEFT_AFTER <= records.now
+            let seen = tally.queries.get(&*query.id);
+            let last = seen.map_or(query.submitted, |seen| seen.last_call);
+            let is_over = at_the_end || last.max(query.ready_at) + LEFT_AFTER <= records.now;
+            // Who can't get on is right to leave it.
+            is_over && !seen.is_some_and(QueryTally::is_beyond_help)
         };
         let left = states.iter().filter(|(query, state)| matches!(*state, "ready" | "reading") && was_left(query));
         let (with_gaps, unread): (Vec<_>, Vec<_>) = left.map(|(query, _)| *query).partition(|q| q.read_to_end);
@@ -217,7 +220,8 @@ impl Records {
         all.map(|(query, &last)| {
             // Of a query that is older than what is counted, nobody knows which pages were read.
             let is_whole = || tally.queries.get(&*query.id).is_some_and(|seen| seen.has_all_pages(last));
-            let is_read = query.read_to_end && (last == 0 || query.submitted < self.since || is_whole());
+            let is_older = query.submitted < self.since || query.remembered;
+            let is_read = query.read_to_end && (last == 0 || is_older || is_whole());
             (query, self.state(query, is_read))
         })
     }
