@@ -41,7 +41,7 @@ pub struct TenantResult {
     pub wrong: u64,
     /// Calls.
     pub requests: u64,
-    /// Pages with rows received whole.
+    /// Pages received whole with more than one record.
     pub pages: u64,
     /// Answers that told to wait.
     pub throttled: u64,

@@ -51,6 +51,15 @@ fn a_load_delivers_every_report_and_finds_every_output_right() {
 }
 
 #[test]
+fn a_page_that_is_the_header_alone_is_no_page_with_rows() {
+    let pages = |n_rows: u64| {
+        let plan = format!("default_report: {{rows: {n_rows}, end: header_only}}");
+        figure(&carried_out(&load_on(&MockTenant::builder().plan(&plan).unwrap())), "pages")
+    };
+    assert_eq!((pages(1_000), pages(0)), (8.0, 0.0));
+}
+
+#[test]
 fn json_has_every_figure_and_the_page_needs_nothing_from_outside() {
     let report = carried_out(&load_on(&tenant(1_500)));
     let json = report.json();
