@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use futures::future::join_all;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::model::{Asked, ExtractionId, ParkReason, Progress, ReportName, TenantName, Window};
 use crate::{Ending, Engine, EngineHandle, Extract};
@@ -152,9 +152,7 @@ impl Run<'_> {
                 Amount::Rounds(_) => pending().await,
             }
         });
-        let mut ticks = interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        ticks.tick().await;
+        let mut ticks = each_tick().await;
         let mut samples = Samples::default();
         let mut before = (Instant::now(), self.meter.totals());
         let mut stopped = false;
@@ -219,9 +217,10 @@ impl Run<'_> {
         on_tick: &mut impl FnMut(&Tick),
     ) -> Outcomes {
         let mut outcomes = self.outcomes.take();
-        let tick = Tick { elapsed: measured.duration, ..self.tick_of(&outcomes) };
+        let tick = self.tick_of(&outcomes);
         outcomes.close();
-        let mut told = Instant::now();
+        // A large output may take long to check, and nothing comes of it until then.
+        let mut ticks = each_tick().await;
         loop {
             tokio::select! {
                 is_one = outcomes.take_checked() => {
@@ -234,10 +233,10 @@ impl Run<'_> {
                     measured.stopped = true;
                     return outcomes;
                 }
-            }
-            if told.elapsed() >= TICK {
-                told = Instant::now();
-                on_tick(&Tick { checked: Some(outcomes.checked()), ..tick });
+                _ = ticks.tick() => {
+                    let (elapsed, checked) = (self.began.elapsed(), Some(outcomes.checked()));
+                    on_tick(&Tick { elapsed, checked, ..tick });
+                }
             }
         }
     }
@@ -308,6 +307,14 @@ impl Run<'_> {
         };
         !enough && !self.is_stopping.get()
     }
+}
+
+/// Ticks, the first of them after one stretch.
+async fn each_tick() -> Interval {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks.tick().await;
+    ticks
 }
 
 fn file_name(path: &str) -> &str {
