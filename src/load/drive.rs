@@ -180,7 +180,7 @@ impl Run<'_> {
         self.is_stopping.set(true);
         self.sample(&mut samples);
         let duration = self.began.elapsed();
-        let measured = Measured {
+        let mut measured = Measured {
             duration,
             calls_allowed: self.targets.calls_allowed(duration),
             stopped,
@@ -203,7 +203,7 @@ impl Run<'_> {
                 all.await;
             }
         };
-        if timeout(GRACE, the_rest).await.is_err() {
+        if !is_over_in_time(the_rest, stop, &mut measured.stopped).await {
             tracing::warn!("the engine did not stop in time");
         }
         measured
@@ -309,6 +309,23 @@ impl Run<'_> {
     }
 }
 
+/// Whether the rest of a load is over before the engine's time is up. A wish to stop is noted meanwhile, and changes
+/// nothing else: what is under way is being let go already.
+async fn is_over_in_time<S: Future<Output = ()>>(
+    rest: impl Future<Output = ()>,
+    mut stop: Pin<&mut S>,
+    stopped: &mut bool,
+) -> bool {
+    let mut rest = std::pin::pin!(timeout(GRACE, rest));
+    loop {
+        tokio::select! {
+            is_over = &mut rest => return is_over.is_ok(),
+            // It must not be asked again.
+            () = stop.as_mut(), if !*stopped => *stopped = true,
+        }
+    }
+}
+
 /// Ticks, the first of them after one stretch.
 async fn each_tick() -> Interval {
     let mut ticks = interval(TICK);
@@ -356,6 +373,22 @@ impl Heights {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wish_to_stop_is_heard_while_the_engine_lets_go_and_the_rest_is_waited_for() {
+        let second = Duration::from_secs(1);
+        for (rest, wish, due) in [(5, 2, (true, true)), (5, 9, (true, false)), (99, 2, (false, true))] {
+            let began = Instant::now();
+            let mut stop = std::pin::pin!(sleep(second * wish));
+            let mut stopped = false;
+            let in_time = is_over_in_time(sleep(second * rest), stop.as_mut(), &mut stopped).await;
+            assert_eq!((in_time, stopped), due);
+            assert!(began.elapsed() >= (second * rest).min(GRACE));
+        }
+        let mut stop = std::pin::pin!(std::future::ready(()));
+        stop.as_mut().await;
+        assert!(is_over_in_time(sleep(second), stop, &mut true).await, "who has stopped it is not asked again");
+    }
 
     #[test]
     fn a_report_that_is_extracted_again_and_again_takes_up_one_place() {
