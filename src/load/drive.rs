@@ -205,6 +205,7 @@ impl Run<'_> {
         };
         if !is_over_in_time(the_rest, stop, &mut measured.stopped).await {
             tracing::warn!("the engine did not stop in time");
+            self.outcomes.borrow_mut().cut_off_the_rest();
         }
         measured
     }
@@ -269,6 +270,7 @@ impl Run<'_> {
             let window = place::window(self.load, self.targets.begins, nth, round);
             let order = Extract { report: ReportName::new(&name), asked: Asked::Given(window), fresh: false };
             let asked = Instant::now();
+            self.outcomes.borrow_mut().tenants[tenant].begun += 1;
             let ending = self.engine.extract_with(order).await.unwrap_or_else(Ending::Failed);
             let is_complete = matches!(ending, Ending::Complete(_));
             self.ended(tenant, nth, window, asked.elapsed(), ending);
