@@ -185,8 +185,8 @@ impl LoadArgs {
         } else {
             for url in &self.url {
                 check_url(url, &self.allow_host).map_err(|error| error.to_string())?;
-                note("url", url.clone());
             }
+            note("url", self.url.join(", "));
             let Some(Rate(requests_per_second)) = self.rate else {
                 return Err(
                     "a tenant at --url allows what nobody here knows: give the calls a second with --rate N, or \
@@ -299,7 +299,9 @@ mod tests {
     fn a_tenant_that_runs_already_is_asked_for_what_it_has_and_no_faster_than_was_said() {
         let error = parse("cxtract load --url http://127.0.0.1:1").unwrap().load().unwrap_err();
         assert!(error.contains("--rate N"), "{error}");
-        let load = load("cxtract load --url http://127.0.0.1:1 --rate 5 --template calls");
+        let load = load("cxtract load --url http://127.0.0.1:1 --url http://127.0.0.1:2 --rate 5 --template calls");
+        let both = "http://127.0.0.1:1, http://127.0.0.1:2";
+        assert!(load.described().contains(&("url".into(), both.into())), "{:?}", load.described());
         let Target::Urls { requests_per_second, template, .. } = load.target else { panic!("{load:?}") };
         assert_eq!((requests_per_second, template.as_str()), (Some(5), "calls"));
     }
