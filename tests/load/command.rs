@@ -58,6 +58,23 @@ fn json_to_stdout_is_all_there_is_on_it() {
     assert_eq!(json["metrics"]["complete"], 4);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_does_not_get_to_stdout_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    for form in [" --json -", ""] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command(folder.path(), &format!("{SMALL}{form}")).stdout(full).output().unwrap();
+        assert_eq!(code(&output), 1, "{}", err(&output));
+        assert!(err(&output).contains("the result can't be written to stdout"), "{}", err(&output));
+    }
+    // A reader that has gone away is none.
+    let (reader, gone) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command(folder.path(), &format!("{SMALL} --json -")).stdout(gone).output().unwrap();
+    assert_eq!((code(&output), err(&output).as_str()), (0, ""));
+}
+
 #[test]
 fn an_expectation_that_is_missed_is_exit_code_1_and_says_what_was_found() {
     let (output, _folder) = typed(&format!("{SMALL} --expect complete==4 --expect rows>9000"));

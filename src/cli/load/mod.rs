@@ -147,12 +147,17 @@ fn told(args: &LoadArgs, results: Results, mode: ProgressMode, report: &LoadRepo
             exits.push(Exit::Failed);
         }
     }
-    if args.json.as_deref() == Some(Path::new("-")) {
-        setup::print(&json());
+    let printed = if args.json.as_deref() == Some(Path::new("-")) {
+        setup::printed(&json())
     } else if mode == ProgressMode::Json {
         screen.lines(report.table().lines().map(str::to_owned).collect());
+        Ok(())
     } else {
-        setup::print(&report.table());
+        setup::printed(&report.table())
+    };
+    if let Err(problem) = printed {
+        screen.lines(vec![problem]);
+        exits.push(Exit::Failed);
     }
     Exit::worst(exits)
 }
