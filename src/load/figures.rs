@@ -45,7 +45,11 @@ pub const FIGURES: [Figure; 59] = [
     figure("refused_too_fast", "", "calls refused because a rate or quota was used up"),
     figure("failed_calls", "", "calls that failed otherwise on the tenant's side: an error, a cut, a refusal"),
     figure("unused_calls", "", "calls that this side broke off, or whose answer it did not trust or could not use"),
-    figure("duplicate_submissions", "", "queries accepted beyond the first for the same template and window"),
+    figure(
+        "duplicate_submissions",
+        "",
+        "queries accepted beyond the first for the same template, window, filters and page size",
+    ),
     figure("pages_again", "", "pages served whole once more after they had been, with no fault in either answer"),
     figure("breaker_opens", "", "openings of circuit breakers"),
     figure("token_calls", "", "calls of token endpoints"),
