@@ -161,6 +161,29 @@ fn a_load_that_delivered_nothing_is_no_success() {
 }
 
 #[test]
+fn reports_that_fail_or_park_show_in_the_exit_code_unless_their_number_is_expected() {
+    let folder = tempfile::tempdir().unwrap();
+    // Told to wait for two hours, the engine leaves a report for later.
+    let plan = "tenants:\n  calm: {default_report: {rows: 300}}\n  \
+                far: {default_report: {rows: 300}, faults: [{on: {page: 2}, then: {wait: {for: 2h}}}]}\n  \
+                bad: {default_report: {rows: 300}, faults: [{on: {page: 2}, then: {status: 400}}]}\n";
+    std::fs::write(folder.path().join("plan.yaml"), plan).unwrap();
+    let line = "load --plan plan.yaml --page-size 100 --reports 1 --progress none --expect verified==1";
+    for (expected, due, said) in [
+        ("", 1, &["1 report failed for good", "1 report could not be finished now"][..]),
+        (" --expect failed==1", 75, &["--expect parked==1"]),
+        (" --expect parked<=2", 1, &["--expect failed==1"]),
+        (" --expect failed==1 --expect parked<=2", 0, &[]),
+        (" --expect failed==2 --expect parked<=2", 1, &["missed: expected failed == 2, found 1"]),
+    ] {
+        let output = command(folder.path(), &format!("{line}{expected}")).output().unwrap();
+        assert_eq!(code(&output), due, "{expected}: {}", err(&output));
+        assert!(said.iter().all(|said| err(&output).contains(said)), "{expected}: {}", err(&output));
+        assert_eq!(err(&output).is_empty(), due == 0, "{expected}: {}", err(&output));
+    }
+}
+
+#[test]
 fn a_plan_is_played_for_as_long_as_was_said_and_a_budget_of_a_moment_is_no_figure() {
     let folder = tempfile::tempdir().unwrap();
     let plan = "requests_per_second: 50\ndefault_report: {rows: 300}\n";

@@ -23,9 +23,12 @@ Without --url the mock tenants are started in this process. The result goes to s
 
 Exit codes:
   0    outputs were delivered, all of them are checked and right, and every expectation is met
-  1    an output is wrong or unchecked, none was delivered, or an expectation was missed
+  1    an output is wrong or unchecked, none was delivered, a report failed for good, or an expectation was missed
   2    usage error, found before any request
-  130  ended by SIGINT, 143 by SIGTERM, with what was measured so far")]
+  75   nothing of that, but a report was parked: it could not be finished now
+  130  ended by SIGINT, 143 by SIGTERM, with what was measured so far
+
+An expectation of failed or of parked, as in --expect 'parked<=2', is judged instead of that figure.")]
 pub(crate) struct LoadArgs {
     /// Mock tenants to start [default: 5, with --plan as many as it has]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), conflicts_with = "url")]

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::System;
-use cxtract::load::{Load, LoadReport, run_until};
+use cxtract::load::{Expectation, Load, LoadReport, run_until};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -24,6 +24,7 @@ use crate::cli::args::ProgressMode;
 use crate::cli::exit::{Exit, Signal};
 use crate::cli::screen::Screen;
 use crate::cli::signals::Signals;
+use crate::cli::words::n_of;
 use crate::cli::{limits, refuse, setup};
 
 /// Who stops a program often sends the same signal twice, to it and to its group: that is one wish.
@@ -62,12 +63,30 @@ pub(crate) fn run(config: Option<&Path>, args: &LoadArgs, mode: ProgressMode, sc
         exits.push(Exit::Failed);
         screen.lines(vec![format!("not all right: {fault}")]);
     }
+    for (exit, words) in undelivered(&report, &args.expect) {
+        exits.push(exit);
+        screen.lines(vec![words]);
+    }
     let missed = report.missed(&args.expect);
     if !missed.is_empty() {
         exits.push(Exit::Failed);
         screen.lines(missed.iter().map(|missed| format!("missed: {missed}")).collect());
     }
     Exit::worst(exits)
+}
+
+/// What reports that were not delivered mean for the exit code, as they do for a run; an expectation of their number is
+/// judged instead. Those that were cut off are none of them.
+fn undelivered(report: &LoadReport, expected: &[Expectation]) -> Vec<(Exit, String)> {
+    let ends = [("failed", Exit::Failed, "failed for good"), ("parked", Exit::Parked, "could not be finished now")];
+    let is_expected = |name: &str| expected.iter().any(|expected| expected.figure() == name);
+    let unexpected = ends.into_iter().filter(|(name, ..)| !is_expected(name));
+    let counted = unexpected.filter_map(|(name, exit, how)| {
+        let n = report.figure(name).unwrap_or(0.0) as u64;
+        let words = || format!("{} {how}; if that is as it should be, add --expect {name}=={n}", n_of(n, "report"));
+        (n > 0).then(|| (exit, words()))
+    });
+    counted.collect()
 }
 
 /// What is said where there is no result.
