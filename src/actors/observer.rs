@@ -29,6 +29,8 @@ pub struct CallSeen {
     pub outcome: Outcome,
     /// The decoded bytes of a page that came whole; none for any other call.
     pub bytes: Option<u64>,
+    /// The records of that page, the header among them where it begins with one; none for any other call.
+    pub records: Option<u64>,
 }
 
 /// Who is told, of the calls to one tenant. None by default.
@@ -50,10 +52,11 @@ impl CallObserver {
         Self(Some((tenant, tell)))
     }
 
-    /// A call has ended.
-    pub fn tell(&self, kind: CallKind, waited: Duration, took: Duration, outcome: Outcome, bytes: Option<u64>) {
+    /// A call has ended; of a page that came whole `page` has the bytes and the records.
+    pub fn tell(&self, kind: CallKind, waited: Duration, took: Duration, outcome: Outcome, page: Option<(u64, u64)>) {
         let Some((tenant, tell)) = &self.0 else { return };
-        let seen = CallSeen { tenant: tenant.clone(), kind, waited, took, outcome, bytes };
+        let (bytes, records) = page.unzip();
+        let seen = CallSeen { tenant: tenant.clone(), kind, waited, took, outcome, bytes, records };
         // Permits end in drops, and a second panic in one of those would end the process.
         if catch_unwind(AssertUnwindSafe(|| tell(&seen))).is_err() {
             tracing::error!(%tenant, "the observer of calls panicked");

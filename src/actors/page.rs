@@ -130,7 +130,7 @@ pub async fn fetch_page(
                 let PageStream { body, link, total_count } = *stream;
                 match receive(&context, number, body).await {
                     Ok((framed, body)) => {
-                        permit.end_with_page(body.n_bytes());
+                        permit.end_with_page(body.n_bytes(), framed.n_records);
                         return Ok(FetchedPage { number, framed, body, link, total_count, slot: Some(slot) });
                     }
                     Err(Broken::Fault(fault)) => client.body_fault(number, &fault),

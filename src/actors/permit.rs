@@ -94,8 +94,8 @@ pub struct Permit {
     waited: Duration,
     /// Whether a call was made of it.
     is_out: AtomicBool,
-    /// The bytes of the page that came of it.
-    bytes: Option<u64>,
+    /// The bytes and the records of the page that came of it.
+    page: Option<(u64, u64)>,
 }
 
 impl Permit {
@@ -130,7 +130,7 @@ impl Permit {
             good_for: FRESH,
             waited: Duration::ZERO,
             is_out: AtomicBool::new(false),
-            bytes: None,
+            page: None,
         }
     }
 
@@ -182,10 +182,10 @@ impl Permit {
         self.report.error = error;
     }
 
-    /// Ends the call of a page that came whole, with so many bytes.
-    pub fn end_with_page(mut self, n_bytes: u64) {
+    /// Ends the call of a page that came whole, with so many bytes and records.
+    pub fn end_with_page(mut self, n_bytes: u64, n_records: u64) {
         self.report.outcome = Outcome::Ok;
-        self.bytes = Some(n_bytes);
+        self.page = Some((n_bytes, n_records));
     }
 
     /// Ends a right of which no call was made that the tenant could answer.
@@ -235,7 +235,7 @@ impl Drop for Permit {
         }
         if self.is_out.load(Ordering::Relaxed) {
             let CallEnded { call, outcome, .. } = self.report;
-            self.lines.observer.tell(call, self.waited, self.admitted.elapsed(), outcome, self.bytes);
+            self.lines.observer.tell(call, self.waited, self.admitted.elapsed(), outcome, self.page);
         }
         self.lines.ended.tell(self.report.clone());
     }
@@ -267,12 +267,14 @@ mod tests {
         drop(page.may_go());
         drop(broken_off.may_go());
         tokio::time::advance(Duration::from_secs(1)).await;
-        page.end_with_page(7);
+        page.end_with_page(7, 2);
         drop(broken_off);
         let (waited, took) = (Duration::from_secs(2), Duration::from_secs(1));
         let tenant = TenantName::new("acme");
-        let page = CallSeen { tenant, kind: CallKind::Page, waited, took, outcome: Outcome::Ok, bytes: Some(7) };
-        let broken_off = CallSeen { waited: Duration::ZERO, outcome: Outcome::Local, bytes: None, ..page.clone() };
+        let (bytes, records) = (Some(7), Some(2));
+        let page = CallSeen { tenant, kind: CallKind::Page, waited, took, outcome: Outcome::Ok, bytes, records };
+        let (bytes, records, outcome) = (None, None, Outcome::Local);
+        let broken_off = CallSeen { waited: Duration::ZERO, outcome, bytes, records, ..page.clone() };
         assert_eq!(*told.lock(), [page, broken_off]);
     }
 

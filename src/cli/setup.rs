@@ -178,9 +178,22 @@ pub(crate) fn stored(config: &Config) -> Result<Option<SqliteStore>, Trouble> {
 
 /// Writes what was asked for to stdout. A reader that has seen enough and went away is no failure.
 pub(crate) fn print(text: &str) -> Exit {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = printed(text);
     Exit::Done
+}
+
+/// The same where it matters whether it got there.
+///
+/// # Errors
+/// The system's words.
+pub(crate) fn printed(text: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("error: the result can't be written to stdout: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The path as it is shown: from the working folder where it is below it.

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use futures::future::join_all;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::model::{Asked, ExtractionId, ParkReason, Progress, ReportName, TenantName, Window};
 use crate::{Ending, Engine, EngineHandle, Extract};
@@ -152,9 +152,7 @@ impl Run<'_> {
                 Amount::Rounds(_) => pending().await,
             }
         });
-        let mut ticks = interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        ticks.tick().await;
+        let mut ticks = each_tick().await;
         let mut samples = Samples::default();
         let mut before = (Instant::now(), self.meter.totals());
         let mut stopped = false;
@@ -182,7 +180,7 @@ impl Run<'_> {
         self.is_stopping.set(true);
         self.sample(&mut samples);
         let duration = self.began.elapsed();
-        let measured = Measured {
+        let mut measured = Measured {
             duration,
             calls_allowed: self.targets.calls_allowed(duration),
             stopped,
@@ -205,8 +203,9 @@ impl Run<'_> {
                 all.await;
             }
         };
-        if timeout(GRACE, the_rest).await.is_err() {
+        if !is_over_in_time(the_rest, stop, &mut measured.stopped).await {
             tracing::warn!("the engine did not stop in time");
+            self.outcomes.borrow_mut().cut_off_the_rest();
         }
         measured
     }
@@ -219,9 +218,10 @@ impl Run<'_> {
         on_tick: &mut impl FnMut(&Tick),
     ) -> Outcomes {
         let mut outcomes = self.outcomes.take();
-        let tick = Tick { elapsed: measured.duration, ..self.tick_of(&outcomes) };
+        let tick = self.tick_of(&outcomes);
         outcomes.close();
-        let mut told = Instant::now();
+        // A large output may take long to check, and nothing comes of it until then.
+        let mut ticks = each_tick().await;
         loop {
             tokio::select! {
                 is_one = outcomes.take_checked() => {
@@ -234,10 +234,10 @@ impl Run<'_> {
                     measured.stopped = true;
                     return outcomes;
                 }
-            }
-            if told.elapsed() >= TICK {
-                told = Instant::now();
-                on_tick(&Tick { checked: Some(outcomes.checked()), ..tick });
+                _ = ticks.tick() => {
+                    let (elapsed, checked) = (self.began.elapsed(), Some(outcomes.checked()));
+                    on_tick(&Tick { elapsed, checked, ..tick });
+                }
             }
         }
     }
@@ -270,6 +270,7 @@ impl Run<'_> {
             let window = place::window(self.load, self.targets.begins, nth, round);
             let order = Extract { report: ReportName::new(&name), asked: Asked::Given(window), fresh: false };
             let asked = Instant::now();
+            self.outcomes.borrow_mut().tenants[tenant].begun += 1;
             let ending = self.engine.extract_with(order).await.unwrap_or_else(Ending::Failed);
             let is_complete = matches!(ending, Ending::Complete(_));
             self.ended(tenant, nth, window, asked.elapsed(), ending);
@@ -308,6 +309,31 @@ impl Run<'_> {
         };
         !enough && !self.is_stopping.get()
     }
+}
+
+/// Whether the rest of a load is over before the engine's time is up. A wish to stop is noted meanwhile, and changes
+/// nothing else: what is under way is being let go already.
+async fn is_over_in_time<S: Future<Output = ()>>(
+    rest: impl Future<Output = ()>,
+    mut stop: Pin<&mut S>,
+    stopped: &mut bool,
+) -> bool {
+    let mut rest = std::pin::pin!(timeout(GRACE, rest));
+    loop {
+        tokio::select! {
+            is_over = &mut rest => return is_over.is_ok(),
+            // It must not be asked again.
+            () = stop.as_mut(), if !*stopped => *stopped = true,
+        }
+    }
+}
+
+/// Ticks, the first of them after one stretch.
+async fn each_tick() -> Interval {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks.tick().await;
+    ticks
 }
 
 fn file_name(path: &str) -> &str {
@@ -349,6 +375,22 @@ impl Heights {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wish_to_stop_is_heard_while_the_engine_lets_go_and_the_rest_is_waited_for() {
+        let second = Duration::from_secs(1);
+        for (rest, wish, due) in [(5, 2, (true, true)), (5, 9, (true, false)), (99, 2, (false, true))] {
+            let began = Instant::now();
+            let mut stop = std::pin::pin!(sleep(second * wish));
+            let mut stopped = false;
+            let in_time = is_over_in_time(sleep(second * rest), stop.as_mut(), &mut stopped).await;
+            assert_eq!((in_time, stopped), due);
+            assert!(began.elapsed() >= (second * rest).min(GRACE));
+        }
+        let mut stop = std::pin::pin!(std::future::ready(()));
+        stop.as_mut().await;
+        assert!(is_over_in_time(sleep(second), stop, &mut true).await, "who has stopped it is not asked again");
+    }
 
     #[test]
     fn a_report_that_is_extracted_again_and_again_takes_up_one_place() {

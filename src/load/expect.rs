@@ -47,6 +47,11 @@ pub struct Missed {
 }
 
 impl Expectation {
+    /// The name of the figure that it speaks of.
+    pub fn figure(&self) -> &'static str {
+        self.figure
+    }
+
     /// Holds it against a report.
     ///
     /// # Errors

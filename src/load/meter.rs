@@ -18,6 +18,7 @@ use super::percentiles::{KindLatency, Latencies};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {
     pub(super) requests: u64,
+    /// Those of more than one record.
     pub(super) pages: u64,
     pub(super) bytes: u64,
     pub(super) throttled: u64,
@@ -77,14 +78,15 @@ impl Meter {
         let is_throttled = matches!(call.outcome, Outcome::Throttled { .. });
         // What this side has broken off or could not use is counted apart: the two can't be told from each other.
         let is_failed = !is_throttled && !matches!(call.outcome, Outcome::Ok | Outcome::Local);
-        let page_bytes = call.bytes.filter(|bytes| *bytes > 0);
+        // One record alone may be the header.
+        let is_page = call.records.is_some_and(|records| records > 1);
         let totals = &mut counts.totals;
         totals.requests += 1;
         totals.throttled += u64::from(is_throttled);
         totals.failed += u64::from(is_failed);
         totals.unused += u64::from(call.outcome == Outcome::Local);
-        totals.pages += u64::from(page_bytes.is_some());
-        totals.bytes += page_bytes.unwrap_or(0);
+        totals.pages += u64::from(is_page);
+        totals.bytes += call.bytes.unwrap_or(0);
         if let Some(nth) = KINDS.iter().position(|(kind, _)| *kind == call.kind) {
             let kind = &mut counts.kinds[nth];
             kind.calls += 1;
@@ -99,9 +101,9 @@ impl Meter {
             tenant.requests += 1;
             tenant.throttled += u64::from(is_throttled);
             tenant.failed += u64::from(is_failed);
-            tenant.pages += u64::from(page_bytes.is_some());
+            tenant.pages += u64::from(is_page);
             if !is_throttled {
-                tenant.used.let_in(now, page_bytes.is_some());
+                tenant.used.let_in(now, is_page);
             }
         }
     }
@@ -137,27 +139,29 @@ mod tests {
 
     use super::*;
 
-    fn call(tenant: &str, kind: CallKind, outcome: Outcome, bytes: Option<u64>) -> CallSeen {
+    fn call(tenant: &str, kind: CallKind, outcome: Outcome, page: Option<(u64, u64)>) -> CallSeen {
         let (waited, took) = (Duration::from_millis(40), Duration::from_millis(20));
-        CallSeen { tenant: TenantName::new(tenant), kind, waited, took, outcome, bytes }
+        let (bytes, records) = page.unzip();
+        CallSeen { tenant: TenantName::new(tenant), kind, waited, took, outcome, bytes, records }
     }
 
     #[test]
     fn calls_are_counted_by_their_kind_their_end_and_their_tenant() {
         let meter = Meter::new(["a", "b"].into_iter());
         meter.seen(&call("a", CallKind::Token, Outcome::Ok, None));
-        meter.seen(&call("a", CallKind::Page, Outcome::Ok, Some(100)));
-        meter.seen(&call("a", CallKind::Page, Outcome::Ok, Some(0)));
+        meter.seen(&call("a", CallKind::Page, Outcome::Ok, Some((100, 2))));
+        meter.seen(&call("a", CallKind::Page, Outcome::Ok, Some((0, 0))));
+        meter.seen(&call("a", CallKind::Page, Outcome::Ok, Some((20, 1))));
         meter.seen(&call("b", CallKind::Page, Outcome::Throttled { wait: None }, None));
         meter.seen(&call("b", CallKind::Page, Outcome::Transient, None));
         meter.seen(&call("b", CallKind::Page, Outcome::Local, None));
-        let totals = Totals { requests: 6, pages: 1, bytes: 100, throttled: 1, failed: 1, unused: 1 };
+        let totals = Totals { requests: 7, pages: 1, bytes: 120, throttled: 1, failed: 1, unused: 1 };
         assert_eq!(meter.totals(), totals);
         let page = meter.latencies().remove(3);
-        assert_eq!((page.kind, page.calls, page.failed, page.throttled), ("page", 5, 1, 1));
+        assert_eq!((page.kind, page.calls, page.failed, page.throttled), ("page", 6, 1, 1));
         assert!((page.took.unwrap().p50 - 20.0).abs() < 0.1 && (page.waited.unwrap().max - 40.0).abs() < 0.1);
         let tenants = meter.tenants();
-        assert_eq!((tenants[0].requests, tenants[0].pages, tenants[1].requests), (3, 1, 3));
+        assert_eq!((tenants[0].requests, tenants[0].pages, tenants[1].requests), (4, 1, 3));
         assert_eq!((tenants[1].throttled, tenants[1].failed), (1, 1));
         assert_eq!(meter.latencies()[1].took, None);
     }

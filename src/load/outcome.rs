@@ -10,6 +10,8 @@ use super::verify::{Checked, Checker, Delivered, Finding};
 /// What became of one tenant's reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct OfTenant {
+    /// Reports asked for, whatever became of them.
+    pub(super) begun: u64,
     pub(super) complete: u64,
     pub(super) parked: u64,
     pub(super) failed: u64,
@@ -61,6 +63,13 @@ impl Outcomes {
     pub(super) fn failed(&mut self, tenant: usize, report: &str, words: &str) {
         self.tenants[tenant].failed += 1;
         self.trouble(tenant, report, "failed", words);
+    }
+
+    /// Nobody waits any longer for the reports that are still under way.
+    pub(super) fn cut_off_the_rest(&mut self) {
+        for tenant in &mut self.tenants {
+            tenant.cut_off = tenant.begun.saturating_sub(tenant.complete + tenant.parked + tenant.failed);
+        }
     }
 
     fn trouble(&mut self, tenant: usize, report: &str, how: &'static str, words: &str) {
@@ -140,6 +149,17 @@ mod tests {
         assert_eq!((troubles[0].how, troubles[0].report.as_str()), ("wrong", "a_2"));
         assert_eq!((troubles.len(), outcomes.more_troubles), (MOST_TROUBLES + 1, 50));
         assert!(outcomes.has_wrong());
+    }
+
+    #[test]
+    fn reports_that_did_not_end_in_time_are_cut_off_and_none_is_lost() {
+        let names = vec!["a".into(), "b".into()];
+        let mut outcomes = Outcomes::new(names, Checker::start(true, true, None).unwrap());
+        outcomes.failed(0, "a_1", "status 400");
+        outcomes.parked(0, "a_2", "no room");
+        (outcomes.tenants[0].begun, outcomes.tenants[0].cut_off, outcomes.tenants[1].begun) = (5, 1, 2);
+        outcomes.cut_off_the_rest();
+        assert_eq!((outcomes.tenants[0].cut_off, outcomes.tenants[1].cut_off), (3, 2));
     }
 
     #[test]

@@ -37,6 +37,9 @@ impl Place {
         let path = beside.join(format!("cxtract-load-{}-{:08x}", std::process::id(), fastrand::u32(..)));
         let path = std::path::absolute(&path).unwrap_or(path);
         fs::create_dir_all(&path).map_err(|why| LoadError::Folder { path: path.clone(), why })?;
+        if let Some(tell) = &load.on_folder {
+            tell(&path);
+        }
         Ok(Self { path, keep: load.keep })
     }
 
@@ -224,9 +227,13 @@ mod tests {
     fn the_folder_goes_with_its_load_unless_it_is_kept() {
         let beside = tempfile::tempdir().unwrap();
         for keep in [false, true] {
-            let load = Load { keep, output_dir: Some(beside.path().to_owned()), ..load() };
+            let (tell, told) = std::sync::mpsc::channel();
+            let on_folder: Option<super::super::settings::Inspect> =
+                Some(std::sync::Arc::new(move |path: &Path| tell.send(path.to_owned()).unwrap()));
+            let load = Load { keep, on_folder, output_dir: Some(beside.path().to_owned()), ..load() };
             let place = Place::new(&load).unwrap();
             let path = place.path().to_owned();
+            assert_eq!(told.try_recv(), Ok(path.clone()));
             fs::write(path.join("a"), "b").unwrap();
             drop(place);
             assert_eq!(path.exists(), keep);

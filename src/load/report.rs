@@ -41,7 +41,7 @@ pub struct TenantResult {
     pub wrong: u64,
     /// Calls.
     pub requests: u64,
-    /// Pages with rows received whole.
+    /// Pages received whole with more than one record.
     pub pages: u64,
     /// Answers that told to wait.
     pub throttled: u64,
@@ -53,7 +53,7 @@ pub struct TenantResult {
     pub told_to_wait: Option<u64>,
     /// Calls refused because its rate or a quota was used up.
     pub refused_too_fast: Option<u64>,
-    /// Queries accepted beyond the first for the same template and window.
+    /// Queries accepted beyond the first for the same template, window, filters and page size.
     pub duplicate_submissions: Option<u64>,
     /// Pages served whole once more.
     pub pages_again: Option<u64>,

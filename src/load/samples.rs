@@ -24,7 +24,7 @@ pub struct Sample {
     pub bytes_per_second: f64,
     /// Rows written.
     pub rows_per_second: f64,
-    /// Pages received whole.
+    /// Pages received whole with more than one record.
     pub pages_per_second: f64,
     /// Calls of all kinds that ended.
     pub requests_per_second: f64,

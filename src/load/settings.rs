@@ -39,7 +39,7 @@ pub enum Amount {
     For(Duration),
 }
 
-/// What is done with a delivered file before it is checked.
+/// What is done with a path.
 pub type Inspect = Arc<dyn Fn(&Path) + Send + Sync>;
 
 /// A load test.
@@ -64,6 +64,8 @@ pub struct Load {
     pub output_dir: Option<PathBuf>,
     /// Leaves that folder where it is at the end.
     pub keep: bool,
+    /// Is told of that folder once it is made. A load that is dropped says nothing else of it.
+    pub on_folder: Option<Inspect>,
     /// More that stands beside the figures, as in what the tenants were made from.
     pub notes: Vec<(String, String)>,
     /// Sees every delivered file before it is checked, from the checking thread. For tests of the check itself.
@@ -83,6 +85,7 @@ impl Load {
             memory_limit: None,
             output_dir: None,
             keep: false,
+            on_folder: None,
             notes: Vec::new(),
             before_check: None,
         }

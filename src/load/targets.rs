@@ -109,8 +109,9 @@ impl Targets {
         match &load.target {
             Target::Own(tenants) => {
                 tenants.iter().try_for_each(|(name, tenant)| check_rate(name, tenant.allowed_per_second()))?;
+                // `told_to_wait` tells of it: a tenant that panicked for it would take the figures with it.
                 let own = |(name, tenant): &(String, MockTenantBuilder)| {
-                    (name.clone(), tenant.clone().client(CLIENT.0, CLIENT.1))
+                    (name.clone(), tenant.clone().client(CLIENT.0, CLIENT.1).not_strict())
                 };
                 let host = MockHost::builder().tenants(tenants.iter().map(own)).start().map_err(LoadError::Mock)?;
                 let facts = tenants.iter().zip(host.tenants()).map(|((name, tenant), (_, running))| TenantFacts {
@@ -218,8 +219,11 @@ fn usual_template() -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
     use super::*;
-    use crate::mock::MockTenant;
+    use crate::mock::{Fault, FaultRule, Matcher, MockTenant};
 
     fn plan(names: &[&str]) -> MockPlan {
         let tenants = names.iter().map(|name| ((*name).to_owned(), MockTenant::builder())).collect();
@@ -280,6 +284,26 @@ mod tests {
             Targets { tenants: vec![facts(&[(0, 2.5)]), facts(&[(0, 3.0)])], host: None, begins: Timestamp(0) };
         let [(name, words)] = &targets.rounded()[..] else { panic!("{:?}", targets.rounded()) };
         assert!(name.ends_with("for a") && words.starts_with("2 a second, of 2.5"), "{name}: {words}");
+    }
+
+    #[test]
+    fn a_strict_tenant_that_is_called_while_told_to_wait_leaves_the_load_its_figures() {
+        let told = FaultRule::new(Matcher::any().first(1), Fault::told_to_wait(429, 30));
+        let tenant = MockTenant::builder().fault(told).strict();
+        let targets = Targets::of(&Load::on(Target::Own(vec![("a".into(), tenant)]))).unwrap();
+        let running = targets.host.as_ref().unwrap().tenant("a").unwrap();
+        let call = || {
+            let mut stream = TcpStream::connect(running.address()).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            stream.write_all(b"GET /elsewhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+            stream.read_to_end(&mut Vec::new()).unwrap();
+        };
+        while running.verdict().calls_while_told_to_wait == 0 {
+            assert!(running.now() < Duration::from_secs(20), "nobody takes offence");
+            call();
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        drop(targets);
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub(super) struct Checker {
 
 impl Checker {
     /// Starts the thread. `at_the_end` holds everything back until then; otherwise an output is checked as soon as it is
-    /// delivered. What is right is removed unless it is to stay, since a long load would fill the disk; what is not stays.
+    /// delivered. It is removed then unless it is to stay, since a long load would fill the disk; one that is wrong stays.
     ///
     /// # Errors
     /// If there is no thread to be had.
@@ -139,7 +139,7 @@ fn check_all(
             inspect(&delivered.path);
         }
         let finding = check(&delivered).unwrap_or_else(Finding::Wrong);
-        if !keep && finding == Finding::Right {
+        if !keep && !matches!(finding, Finding::Wrong(_)) {
             // What can't be removed goes with the whole folder.
             let _ = std::fs::remove_file(&delivered.path);
             let _ = std::fs::remove_file(OutputNames::of(&delivered.path).manifest());
@@ -355,6 +355,28 @@ mod tests {
         assert!(matches!(found(no_counts), Ok(Finding::Unchecked(_))));
         let only_header = |d: &mut Delivered| manifest(d).reconciliation.total_rows = None;
         assert_eq!(found(only_header), Ok(Finding::Right));
+    }
+
+    #[tokio::test]
+    async fn an_output_that_was_looked_at_is_removed_unless_it_is_wrong_or_to_stay() {
+        type Change = fn(&mut Delivered);
+        let right: Change = |_| ();
+        let unchecked: Change = |d| {
+            let counts = &mut manifest(d).reconciliation;
+            (counts.total_rows, counts.total_count_last) = (None, None);
+        };
+        let wrong: Change = |d| manifest(d).output.rows = 4;
+        let cases = [(right, false), (unchecked, false), (wrong, true)];
+        for ((change, stays), keep) in cases.into_iter().flat_map(|case| [(case, false), (case, true)]) {
+            let folder = tempfile::tempdir().unwrap();
+            let mut delivered = delivered(folder.path());
+            change(&mut delivered);
+            let path = delivered.path.clone();
+            let mut checker = Checker::start(false, keep, None).unwrap();
+            checker.add(delivered);
+            let finding = checker.next().await.unwrap().finding;
+            assert_eq!(path.exists(), stays || keep, "{finding:?}");
+        }
     }
 
     #[test]

@@ -378,6 +378,12 @@ impl MockTenantBuilder {
         self.set(|s| s.strict = true)
     }
 
+    /// Takes that back: for whoever reads the verdict and goes on.
+    #[must_use]
+    pub(crate) fn not_strict(self) -> Self {
+        self.set(|s| s.strict = false)
+    }
+
     /// How many calls the ledger keeps at least; it holds a quarter more at most. What it no longer keeps still counts in
     /// verdict and scorecard. Default a million.
     #[must_use]

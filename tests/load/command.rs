@@ -58,6 +58,23 @@ fn json_to_stdout_is_all_there_is_on_it() {
     assert_eq!(json["metrics"]["complete"], 4);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_does_not_get_to_stdout_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    for form in [" --json -", ""] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command(folder.path(), &format!("{SMALL}{form}")).stdout(full).output().unwrap();
+        assert_eq!(code(&output), 1, "{}", err(&output));
+        assert!(err(&output).contains("the result can't be written to stdout"), "{}", err(&output));
+    }
+    // A reader that has gone away is none.
+    let (reader, gone) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command(folder.path(), &format!("{SMALL} --json -")).stdout(gone).output().unwrap();
+    assert_eq!((code(&output), err(&output).as_str()), (0, ""));
+}
+
 #[test]
 fn an_expectation_that_is_missed_is_exit_code_1_and_says_what_was_found() {
     let (output, _folder) = typed(&format!("{SMALL} --expect complete==4 --expect rows>9000"));
@@ -141,6 +158,29 @@ fn a_load_that_delivered_nothing_is_no_success() {
     let (output, _folder) = typed(&line);
     assert_eq!(code(&output), 1, "{}", err(&output));
     assert!(err(&output).contains("not all right: no output was delivered and checked"), "{}", err(&output));
+}
+
+#[test]
+fn reports_that_fail_or_park_show_in_the_exit_code_unless_their_number_is_expected() {
+    let folder = tempfile::tempdir().unwrap();
+    // Told to wait for two hours, the engine leaves a report for later.
+    let plan = "tenants:\n  calm: {default_report: {rows: 300}}\n  \
+                far: {default_report: {rows: 300}, faults: [{on: {page: 2}, then: {wait: {for: 2h}}}]}\n  \
+                bad: {default_report: {rows: 300}, faults: [{on: {page: 2}, then: {status: 400}}]}\n";
+    std::fs::write(folder.path().join("plan.yaml"), plan).unwrap();
+    let line = "load --plan plan.yaml --page-size 100 --reports 1 --progress none --expect verified==1";
+    for (expected, due, said) in [
+        ("", 1, &["1 report failed for good", "1 report could not be finished now"][..]),
+        (" --expect failed==1", 75, &["--expect parked==1"]),
+        (" --expect parked<=2", 1, &["--expect failed==1"]),
+        (" --expect failed==1 --expect parked<=2", 0, &[]),
+        (" --expect failed==2 --expect parked<=2", 1, &["missed: expected failed == 2, found 1"]),
+    ] {
+        let output = command(folder.path(), &format!("{line}{expected}")).output().unwrap();
+        assert_eq!(code(&output), due, "{expected}: {}", err(&output));
+        assert!(said.iter().all(|said| err(&output).contains(said)), "{expected}: {}", err(&output));
+        assert_eq!(err(&output).is_empty(), due == 0, "{expected}: {}", err(&output));
+    }
 }
 
 #[test]

@@ -51,6 +51,15 @@ fn a_load_delivers_every_report_and_finds_every_output_right() {
 }
 
 #[test]
+fn a_page_that_is_the_header_alone_is_no_page_with_rows() {
+    let pages = |n_rows: u64| {
+        let plan = format!("default_report: {{rows: {n_rows}, end: header_only}}");
+        figure(&carried_out(&load_on(&MockTenant::builder().plan(&plan).unwrap())), "pages")
+    };
+    assert_eq!((pages(1_000), pages(0)), (8.0, 0.0));
+}
+
+#[test]
 fn json_has_every_figure_and_the_page_needs_nothing_from_outside() {
     let report = carried_out(&load_on(&tenant(1_500)));
     let json = report.json();
@@ -153,6 +162,32 @@ fn a_check_that_is_stopped_leaves_its_outputs_unchecked_and_says_so() {
     );
     assert!(report.stopped && !report.all_right());
     assert!(report.html().contains("outputs were left unchecked"));
+}
+
+#[test]
+fn a_check_that_takes_long_shows_how_it_stands_meanwhile() {
+    let (told, has_told) = std::sync::mpsc::channel();
+    let has_told = std::sync::Mutex::new(has_told);
+    let first = std::sync::Once::new();
+    // The first look lasts until two ticks have told of the check.
+    let inspect = move |_: &std::path::Path| {
+        let ticked = || has_told.lock().unwrap().recv_timeout(Duration::from_secs(30)).unwrap();
+        first.call_once(|| (0..2).for_each(|_| ticked()));
+    };
+    let load = Load { reports: 1, before_check: Some(Arc::new(inspect)), ..load_on(&tenant(900)) };
+    let ticks = std::cell::RefCell::new(Vec::new());
+    let tell = |tick: &cxtract::load::Tick| {
+        if let Some(checked) = tick.checked {
+            ticks.borrow_mut().push((checked, tick.elapsed));
+            // Nobody listens once the first look is over.
+            let _ = told.send(());
+        }
+    };
+    let report = actix_rt::System::new().block_on(run(&load, tell)).unwrap();
+    assert_eq!(figure(&report, "verified"), 2.0);
+    let ticks = ticks.into_inner();
+    let [(first, before), (second, after), ..] = &ticks[..] else { panic!("{ticks:?}") };
+    assert!((*first, *second) == ((0, 2), (0, 2)) && before < after, "{ticks:?}");
 }
 
 #[test]

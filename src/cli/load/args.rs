@@ -23,9 +23,12 @@ Without --url the mock tenants are started in this process. The result goes to s
 
 Exit codes:
   0    outputs were delivered, all of them are checked and right, and every expectation is met
-  1    an output is wrong or unchecked, none was delivered, or an expectation was missed
+  1    an output is wrong or unchecked, none was delivered, a report failed for good, or an expectation was missed
   2    usage error, found before any request
-  130  ended by SIGINT, 143 by SIGTERM, with what was measured so far")]
+  75   nothing of that, but a report was parked: it could not be finished now
+  130  ended by SIGINT, 143 by SIGTERM, with what was measured so far
+
+An expectation of failed or of parked, as in --expect 'parked<=2', is judged instead of that figure.")]
 pub(crate) struct LoadArgs {
     /// Mock tenants to start [default: 5, with --plan as many as it has]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), conflicts_with = "url")]
@@ -185,8 +188,8 @@ impl LoadArgs {
         } else {
             for url in &self.url {
                 check_url(url, &self.allow_host).map_err(|error| error.to_string())?;
-                note("url", url.clone());
             }
+            note("url", self.url.join(", "));
             let Some(Rate(requests_per_second)) = self.rate else {
                 return Err(
                     "a tenant at --url allows what nobody here knows: give the calls a second with --rate N, or \
@@ -299,7 +302,9 @@ mod tests {
     fn a_tenant_that_runs_already_is_asked_for_what_it_has_and_no_faster_than_was_said() {
         let error = parse("cxtract load --url http://127.0.0.1:1").unwrap().load().unwrap_err();
         assert!(error.contains("--rate N"), "{error}");
-        let load = load("cxtract load --url http://127.0.0.1:1 --rate 5 --template calls");
+        let load = load("cxtract load --url http://127.0.0.1:1 --url http://127.0.0.1:2 --rate 5 --template calls");
+        let both = "http://127.0.0.1:1, http://127.0.0.1:2";
+        assert!(load.described().contains(&("url".into(), both.into())), "{:?}", load.described());
         let Target::Urls { requests_per_second, template, .. } = load.target else { panic!("{load:?}") };
         assert_eq!((requests_per_second, template.as_str()), (Some(5), "calls"));
     }

@@ -7,12 +7,13 @@ mod live;
 mod results;
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::System;
-use cxtract::load::{Load, LoadReport, run_until};
+use cxtract::load::{Expectation, Load, LoadReport, run_until};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -23,6 +24,7 @@ use crate::cli::args::ProgressMode;
 use crate::cli::exit::{Exit, Signal};
 use crate::cli::screen::Screen;
 use crate::cli::signals::Signals;
+use crate::cli::words::n_of;
 use crate::cli::{limits, refuse, setup};
 
 /// Who stops a program often sends the same signal twice, to it and to its group: that is one wish.
@@ -32,8 +34,8 @@ const ONE_WISH: Duration = Duration::from_secs(1);
 enum Ended {
     /// With a report, and perhaps because of a signal.
     Measured(Box<LoadReport>, Option<Signal>),
-    /// At once, by a second signal.
-    Dropped(Signal),
+    /// At once, by a second signal; with the folder of outputs where that stays.
+    Dropped(Signal, Option<PathBuf>),
 }
 
 /// Carries a load out and says what it has come to. A configuration takes no part in it.
@@ -49,8 +51,8 @@ pub(crate) fn run(config: Option<&Path>, args: &LoadArgs, mode: ProgressMode, sc
     };
     let (report, signal) = match carried_out(&load, mode, screen) {
         Ok(Ended::Measured(report, signal)) => (report, signal),
-        Ok(Ended::Dropped(signal)) => {
-            screen.lines(vec!["stopped at once: nothing is told, and the folder of outputs is removed".to_owned()]);
+        Ok(Ended::Dropped(signal, kept)) => {
+            screen.lines(vec![dropped(kept.as_deref())]);
             return signal.into();
         }
         Err(problem) => return refuse(screen, &problem),
@@ -61,12 +63,38 @@ pub(crate) fn run(config: Option<&Path>, args: &LoadArgs, mode: ProgressMode, sc
         exits.push(Exit::Failed);
         screen.lines(vec![format!("not all right: {fault}")]);
     }
+    for (exit, words) in undelivered(&report, &args.expect) {
+        exits.push(exit);
+        screen.lines(vec![words]);
+    }
     let missed = report.missed(&args.expect);
     if !missed.is_empty() {
         exits.push(Exit::Failed);
         screen.lines(missed.iter().map(|missed| format!("missed: {missed}")).collect());
     }
     Exit::worst(exits)
+}
+
+/// What reports that were not delivered mean for the exit code, as they do for a run; an expectation of their number is
+/// judged instead. Those that were cut off are none of them.
+fn undelivered(report: &LoadReport, expected: &[Expectation]) -> Vec<(Exit, String)> {
+    let ends = [("failed", Exit::Failed, "failed for good"), ("parked", Exit::Parked, "could not be finished now")];
+    let is_expected = |name: &str| expected.iter().any(|expected| expected.figure() == name);
+    let unexpected = ends.into_iter().filter(|(name, ..)| !is_expected(name));
+    let counted = unexpected.filter_map(|(name, exit, how)| {
+        let n = report.figure(name).unwrap_or(0.0) as u64;
+        let words = || format!("{} {how}; if that is as it should be, add --expect {name}=={n}", n_of(n, "report"));
+        (n > 0).then(|| (exit, words()))
+    });
+    counted.collect()
+}
+
+/// What is said where there is no result.
+fn dropped(kept: Option<&Path>) -> String {
+    match kept {
+        Some(folder) => format!("stopped at once: nothing is told, and the outputs so far are in {}", folder.display()),
+        None => "stopped at once: nothing is told, and the folder of outputs is removed".to_owned(),
+    }
 }
 
 fn carried_out(load: &Load, mode: ProgressMode, screen: &Screen) -> Result<Ended, String> {
@@ -90,9 +118,14 @@ fn carried_out(load: &Load, mode: ProgressMode, screen: &Screen) -> Result<Ended
             });
         };
         let mut live = Live::new(mode, screen, load.n_asked());
-        // Whatever is dropped here removes its folder.
+        let folder = Arc::new(OnceLock::new());
+        let made = folder.clone();
+        // There is but one.
+        let on_folder = move |path: &Path| drop(made.set(path.to_owned()));
+        let load = Load { on_folder: Some(Arc::new(on_folder)), ..load.clone() };
+        // Whatever is dropped here removes its folder, unless that is to stay.
         let done = tokio::select! {
-            done = run_until(load, stop, |tick| live.tick(tick)) => Some(done),
+            done = run_until(&load, stop, |tick| live.tick(tick)) => Some(done),
             Ok(signal) = is_at_once => {
                 caught.set(Some(signal));
                 None
@@ -101,7 +134,10 @@ fn carried_out(load: &Load, mode: ProgressMode, screen: &Screen) -> Result<Ended
         live.end(done.as_ref().and_then(|done| done.as_ref().ok()));
         match (done, caught.get()) {
             (Some(report), signal) => Ok(Ended::Measured(Box::new(report.map_err(|error| error.to_string())?), signal)),
-            (None, signal) => Ok(Ended::Dropped(signal.unwrap_or(Signal::Interrupt))),
+            (None, signal) => {
+                let kept = folder.get().filter(|_| load.keep).cloned();
+                Ok(Ended::Dropped(signal.unwrap_or(Signal::Interrupt), kept))
+            }
         }
     })
 }
@@ -130,12 +166,28 @@ fn told(args: &LoadArgs, results: Results, mode: ProgressMode, report: &LoadRepo
             exits.push(Exit::Failed);
         }
     }
-    if args.json.as_deref() == Some(Path::new("-")) {
-        setup::print(&json());
+    let printed = if args.json.as_deref() == Some(Path::new("-")) {
+        setup::printed(&json())
     } else if mode == ProgressMode::Json {
         screen.lines(report.table().lines().map(str::to_owned).collect());
+        Ok(())
     } else {
-        setup::print(&report.table());
+        setup::printed(&report.table())
+    };
+    if let Err(problem) = printed {
+        screen.lines(vec![problem]);
+        exits.push(Exit::Failed);
     }
     Exit::worst(exits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_stops_at_once_is_told_what_becomes_of_the_outputs() {
+        assert!(dropped(None).ends_with("the folder of outputs is removed"));
+        assert!(dropped(Some(Path::new("/kept/here"))).ends_with("the outputs so far are in /kept/here"));
+    }
 }
