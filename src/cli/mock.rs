@@ -108,8 +108,8 @@ pub(crate) fn serve(args: &MockArgs, screen: &Screen) -> Exit {
             Ok(started) => started,
             Err(problem) => return refuse(screen, &problem),
         };
-        if args.json {
-            setup::print(&places(&host));
+        if args.json && setup::print(&places(&host), screen) != Exit::Done {
+            return Exit::Failed;
         }
         screen.lines(welcome(&about, &host));
         let lasts = args.lasts.unwrap_or(Duration::MAX);

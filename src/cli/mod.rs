@@ -99,7 +99,7 @@ fn status(file: Option<&Path>, as_json: bool, screen: &Screen) -> Exit {
         Ok(if as_json { status::json(&entries) } else { status::table(&entries, &config, now, &TimeZone::system()) })
     };
     match shown() {
-        Ok(text) => setup::print(&text),
+        Ok(text) => setup::print(&text, screen),
         Err(trouble) => told(screen, &trouble),
     }
 }

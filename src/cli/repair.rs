@@ -23,10 +23,10 @@ pub(crate) fn run(args: &RepairArgs, screen: &Screen) -> Exit {
     };
     let (lines, exit) = match watched(screen, work) {
         Ok((Ok(repaired), _)) => {
-            if json {
-                setup::print(&format!("{:#}\n", entry(&from, &to, &repaired)));
-            }
-            told(&repaired)
+            let printed =
+                if json { setup::print(&format!("{:#}\n", entry(&from, &to, &repaired)), screen) } else { Exit::Done };
+            let (lines, exit) = told(&repaired);
+            (lines, Exit::worst([exit, printed]))
         }
         Ok((Err(RepairError::Interrupted), Some(signal))) => return signal.into(),
         Ok((Err(error), _)) => {

@@ -42,7 +42,7 @@ pub(crate) fn run(file: Option<&Path>, args: &RunArgs, mode: ProgressMode, scree
     };
     if args.dry_run {
         return match dry(&config, &jobs, now) {
-            Ok(text) => setup::print(&text),
+            Ok(text) => setup::print(&text, screen),
             Err(trouble) => told(screen, &trouble),
         };
     }

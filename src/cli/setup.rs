@@ -12,6 +12,7 @@ use cxtract::state::SqliteStore;
 
 use crate::cli::args::{self, RunArgs};
 use crate::cli::exit::{Exit, Trouble};
+use crate::cli::screen::Screen;
 use crate::cli::select;
 
 /// Reads the configuration; its warnings are logged.
@@ -176,23 +177,17 @@ pub(crate) fn stored(config: &Config) -> Result<Option<SqliteStore>, Trouble> {
     Ok(SqliteStore::open_existing(&config.state.path, WallClock::system())?)
 }
 
-/// Writes what was asked for to stdout. A reader that has seen enough and went away is no failure.
-pub(crate) fn print(text: &str) -> Exit {
-    let _ = printed(text);
-    Exit::Done
-}
-
-/// The same where it matters whether it got there.
-///
-/// # Errors
-/// The system's words.
-pub(crate) fn printed(text: &str) -> Result<(), String> {
+/// Writes what was asked for to stdout. A reader that has seen enough and went away is no failure; a disk that is full is
+/// one.
+#[must_use]
+pub(crate) fn print(text: &str, screen: &Screen) -> Exit {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(format!("error: the result can't be written to stdout: {error}"))
+            screen.lines(vec![format!("error: the result can't be written to stdout: {error}")]);
+            Exit::Failed
         }
-        _ => Ok(()),
+        _ => Exit::Done,
     }
 }
 

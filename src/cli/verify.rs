@@ -22,7 +22,8 @@ pub(crate) fn run(args: &VerifyArgs, screen: &Screen) -> Exit {
     // A hash nobody sees is not worth its time; in JSON it is seen.
     let rules = VerifyRules { record_bytes: args.record_bytes, hash: args.json };
     let (files, as_json) = (args.files.clone(), args.json);
-    let work = move |onlooker: Onlooker| files_in_turn(files, &rules, as_json, onlooker);
+    let shown = screen.clone();
+    let work = move |onlooker: Onlooker| files_in_turn(files, &rules, as_json, onlooker, &shown);
     match watched(screen, work) {
         Ok((_, Some(signal))) => signal.into(),
         Ok((exit, None)) => exit,
@@ -30,7 +31,13 @@ pub(crate) fn run(args: &VerifyArgs, screen: &Screen) -> Exit {
     }
 }
 
-fn files_in_turn(files: Vec<PathBuf>, rules: &VerifyRules, as_json: bool, mut onlooker: Onlooker) -> Exit {
+fn files_in_turn(
+    files: Vec<PathBuf>,
+    rules: &VerifyRules,
+    as_json: bool,
+    mut onlooker: Onlooker,
+    screen: &Screen,
+) -> Exit {
     let mut entries = Vec::new();
     let mut exits = Vec::new();
     for path in files {
@@ -43,7 +50,7 @@ fn files_in_turn(files: Vec<PathBuf>, rules: &VerifyRules, as_json: bool, mut on
                 if as_json {
                     entries.push(entry(&verified));
                 } else {
-                    setup::print(&(lines(&verified).join("\n") + "\n"));
+                    exits.push(setup::print(&(lines(&verified).join("\n") + "\n"), screen));
                 }
             }
             // The signal says how the program ends.
@@ -51,7 +58,7 @@ fn files_in_turn(files: Vec<PathBuf>, rules: &VerifyRules, as_json: bool, mut on
         }
     }
     if as_json {
-        setup::print(&format!("{:#}\n", Value::Array(entries)));
+        exits.push(setup::print(&format!("{:#}\n", Value::Array(entries)), screen));
     }
     Exit::worst(exits)
 }

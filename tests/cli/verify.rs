@@ -74,3 +74,15 @@ fn a_reader_that_went_away_is_no_failure() {
     let status = place.command(&["verify", "good.csv"]).stdout(writer).stderr(Stdio::null()).status().unwrap();
     assert_eq!(status.code(), Some(0));
 }
+
+#[test]
+fn a_result_that_does_not_get_to_stdout_is_a_failure() {
+    let place = faulty();
+    for args in [&["verify", "good.csv"][..], &["verify", "--json", "good.csv"], &["repair", "--json", "good.csv", "b"]]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ended = place.command(args).stdout(full).output().unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{args:?}");
+        assert!(String::from_utf8_lossy(&ended.stderr).contains("can't be written to stdout"), "{args:?}");
+    }
+}

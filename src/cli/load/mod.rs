@@ -166,17 +166,12 @@ fn told(args: &LoadArgs, results: Results, mode: ProgressMode, report: &LoadRepo
             exits.push(Exit::Failed);
         }
     }
-    let printed = if args.json.as_deref() == Some(Path::new("-")) {
-        setup::printed(&json())
+    if args.json.as_deref() == Some(Path::new("-")) {
+        exits.push(setup::print(&json(), screen));
     } else if mode == ProgressMode::Json {
         screen.lines(report.table().lines().map(str::to_owned).collect());
-        Ok(())
     } else {
-        setup::printed(&report.table())
-    };
-    if let Err(problem) = printed {
-        screen.lines(vec![problem]);
-        exits.push(Exit::Failed);
+        exits.push(setup::print(&report.table(), screen));
     }
     Exit::worst(exits)
 }
