@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use cxtract::mock::MockReport;
+use cxtract::mock::{MockReport, Tenant};
 use cxtract::model::{FailureClass, ParkReason, WallClock};
 use cxtract::state::{SqliteStore, Store};
 use cxtract::{Engine, EngineHandle, Manifest, Sink};
@@ -280,6 +280,7 @@ fn a_run_goes_on_at_the_last_frame_of_a_compressed_output() {
         futures::join!(ending, frame_is_stored).0.unwrap()
     });
     broken.parked(ending, ParkReason::Stopped);
+    broken.mock.with(Tenant::clear_faults);
     let at_park = crate::resume::times_asked(&broken, 0);
     let manifest = complete(broken.extract());
     assert_eq!(manifest.resumed, 1);
