@@ -467,6 +467,20 @@ fn k7b_a_delivery_whose_files_are_gone_is_no_obstacle_to_a_new_start() {
     assert!(stand.delivered() == stand.mock.expected_csv("detail"));
 }
 
+/// Resolves once all ten pages of query 1 were served.
+async fn part_is_read(stand: &Stand) {
+    let query = stand.mock.with(|tenant| tenant.queries()[1].id.clone());
+    let is_served = |page: u64| {
+        let ledger = stand.mock.ledger();
+        let mut of_page =
+            ledger.iter().filter(|call| call.query.as_deref() == Some(&*query) && call.page == Some(page));
+        of_page.any(|call| call.is_page_served() && call.ended.is_some())
+    };
+    while !(1..=10).all(is_served) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[test]
 fn x5_a_store_that_is_slow_sends_no_submission_into_a_pause() {
     let mock = tenant_of(950).report("long", MockReport::with_rows(60_000)).latency(Duration::from_millis(20));
@@ -480,19 +494,21 @@ fn x5_a_store_that_is_slow_sends_no_submission_into_a_pause() {
         let asker = engine.clone();
         let long = actix_rt::spawn(async move { asker.extract("other").await.unwrap() });
         asked_for(&stand, 0, 2).await;
+        hold(&stand, 1, 6, A_MOMENT);
         let ending = begin(&engine);
         asked_for(&stand, 1, 6).await;
         // Somebody else writes to the store, for longer than it takes to read this part to its end and submit the next.
         let lock = rusqlite::Connection::open(&store).unwrap();
         lock.busy_timeout(Duration::from_secs(5)).unwrap();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        part_is_read(&stand).await;
         let told = FaultRule::new(Matcher::pages().of_query(0).first(1), Fault::told_to_wait(429, 2));
         stand.mock.with(|tenant| tenant.add_fault(told));
         while stand.mock.ledger().iter().all(|call| call.status != 429) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(stand.n_queries(), 2, "the next part's submission went out past the lock");
         lock.execute_batch("ROLLBACK").unwrap();
         let ending = ending.await.unwrap();
         engine.cancel("other").await;
