@@ -9,8 +9,7 @@ use cxtract::model::{FailureClass, ParkReason, ReportState};
 use cxtract::{Ending, Engine, EngineHandle, Extract, Progress};
 use parking_lot::Mutex;
 
-use crate::bench::{complete, stand, tenant_of};
-use crate::resume::{A_MOMENT, LONG, hold};
+use crate::bench::{A_MOMENT, LONG, complete, hold, stand, tenant_of};
 use crate::support::{Stand, run, with_engine};
 
 /// A stand whose calls take their time.

@@ -7,9 +7,9 @@ use cxtract::model::{FailureClass, ParkReason, WallClock};
 use cxtract::state::{SqliteStore, Store};
 use cxtract::{Engine, EngineHandle, Manifest, Sink};
 
-use crate::bench::{complete, stand};
+use crate::bench::{LONG, complete, held, hold, stand};
 use crate::results::{saying_in, tenant_saying, tenant_uncounted};
-use crate::resume::{LONG, held, hold, park_at, slow};
+use crate::resume::{park_at, slow};
 use crate::support::{Stand, names_in, run, with_engine};
 
 /// A header, and rows of which the second has a raw newline in its middle column.

@@ -12,40 +12,12 @@ use cxtract::state::{SqliteStore, Store};
 use cxtract::{Ending, Engine, EngineHandle, Extract, Manifest, Sink};
 use parking_lot::Mutex;
 
-use crate::bench::{complete, stand, tenant_of};
+use crate::bench::{A_MOMENT, LONG, asked_for, complete, hold, stand, tenant_of};
 use crate::support::{Stand, run, with_engine};
 
 /// A stand whose report takes its time, and comes in pages of 100 rows.
 pub fn slow(n_rows: u64) -> Stand {
     stand(tenant_of(n_rows).latency(Duration::from_millis(10))).set("max_in_flight", "2")
-}
-
-/// How long a page is held where the report goes on with it.
-pub const A_MOMENT: Duration = Duration::from_secs(1);
-
-/// How long it is held where the report is called off, which does not wait for it.
-pub const LONG: Duration = Duration::from_secs(5);
-
-/// Has the tenant take so long, once, over that page of its nth query. Pages are written in order, so that the report
-/// can't end before whoever waits for that page has acted.
-pub fn held(nth_query: usize, page: u64, time: Duration) -> FaultRule {
-    FaultRule::new(Matcher::page(page).of_query(nth_query).first(1), Fault::Delay(time))
-}
-
-/// Holds that page of a tenant that is there.
-pub fn hold(stand: &Stand, nth_query: usize, page: u64, time: Duration) {
-    stand.mock.with(|tenant| tenant.add_fault(held(nth_query, page, time)));
-}
-
-/// Resolves once the tenant has been asked for that page of its nth query.
-pub async fn asked_for(stand: &Stand, nth_query: usize, page: u64) {
-    loop {
-        let query = stand.mock.with(|tenant| tenant.queries().get(nth_query).map(|query| query.id.clone()));
-        if query.is_some_and(|query| stand.mock.ledger().pages_asked(&query).contains(&page)) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
 
 /// Extracts until that page is asked for, then parks.

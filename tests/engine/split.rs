@@ -5,8 +5,8 @@ use std::time::Duration;
 use cxtract::EngineHandle;
 use cxtract::mock::{CallKind, Fault, FaultRule, Matcher};
 
-use crate::bench::{complete, stand, tenant_of};
-use crate::resume::{A_MOMENT, asked_for, begin, hold, park_at, slow, times_asked};
+use crate::bench::{A_MOMENT, asked_for, complete, hold, stand, tenant_of};
+use crate::resume::{begin, park_at, slow, times_asked};
 use crate::support::{Stand, with_engine};
 
 /// The same in three parts of ten days and one of a day.
