@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
   acme:
     base_url: {}
     auth: {{client_id: id, client_secret: secret}}
-    rate_limit: {{requests_per_second: 16}}
+    rate_limit: {{requests_per_second: 12}}
     poll: {{initial_delay: 200ms}}
 reports:
   calls: {{tenant: acme, template_id: {TEMPLATE}, window: {{from: 2024-01-01, to: 2024-01-31}}, page_size: 1000}}

@@ -3,9 +3,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
+use crate::running::PATIENCE;
 use crate::support::{Place, code, err, out};
 
 /// A `cxtract mock` under way; it does not outlive its test.
@@ -155,9 +158,11 @@ fn a_strict_plan_fails_whoever_calls_while_told_to_wait() {
     serving.get(0, "/elsewhere");
     assert!(serving.get(0, "/elsewhere").contains("429"));
     let told_to_wait = |card: &Value| card["calls_while_told_to_wait"].as_u64() > Some(0);
+    let start = Instant::now();
     while !told_to_wait(&serving.scorecard(0)) {
+        assert!(start.elapsed() < PATIENCE, "no call counts as made while told to wait: {}", serving.scorecard(0));
         serving.get(0, "/elsewhere");
-        std::thread::park_timeout(std::time::Duration::from_millis(50));
+        std::thread::park_timeout(Duration::from_millis(50));
     }
     let (code, said) = serving.signalled("-TERM");
     assert_eq!(code, Some(1));

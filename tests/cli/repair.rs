@@ -5,6 +5,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use crate::running::PATIENCE;
 use crate::support::{Place, code, err, out};
 
 const BROKEN: &str = "id,name,note\n1,a,b\n2,bro\nken,c\n3,a,b,c\n4,d,e\n";
@@ -64,11 +67,13 @@ fn k2_a_signal_ends_a_repair_and_leaves_nothing_under_any_name() {
     for (signal, exit) in [("-INT", 130), ("-TERM", 143)] {
         let place = Place::empty();
         // A hole takes no room and far longer to read than this test takes.
-        File::create(place.path("in.csv")).unwrap().set_len(1 << 42).unwrap();
+        File::create(place.path("in.csv")).unwrap().set_len(1 << 40).unwrap();
         place.write("out.csv", "as it was");
         let input = place.path("in.csv").canonicalize().unwrap();
         let mut repair = place.command(&["repair", "in.csv", "out.csv"]).stderr(Stdio::null()).spawn().unwrap();
+        let start = Instant::now();
         while !has_open(repair.id(), &input) {
+            assert!(start.elapsed() < PATIENCE, "it does not open its input");
             assert!(repair.try_wait().unwrap().is_none(), "it ended before it was told to");
             std::thread::park_timeout(Duration::from_millis(5));
         }

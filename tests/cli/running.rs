@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::support::Place;
 
 /// Longer than any step takes on a busy machine; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A run under way; it does not outlive its test.
 pub(crate) struct Running {

@@ -4,8 +4,9 @@
 //! message is fit for a log.
 
 use std::ops::Deref;
+use std::time::Duration;
 
-use cxtract::mock::{CallKind, FaultRule, Matcher, MockReport, MockTenant, MockTenantBuilder};
+use cxtract::mock::{CallKind, Fault, FaultRule, Matcher, MockReport, MockTenant, MockTenantBuilder};
 use cxtract::model::{FailureClass, ParkReason};
 use cxtract::{Config, Ending, Failure, Manifest, Park};
 
@@ -33,7 +34,7 @@ pub fn stand(mock: MockTenantBuilder) -> Stand {
 }
 
 /// A stand whose tenant has five pages and that fault.
-pub fn with_fault(on: Matcher, then: cxtract::mock::Fault) -> Stand {
+pub fn with_fault(on: Matcher, then: Fault) -> Stand {
     stand(tenant_of(450).fault(FaultRule::new(on, then)))
 }
 
@@ -148,4 +149,32 @@ impl Deref for Message {
 pub fn complete(ending: Ending) -> Manifest {
     let Ending::Complete(manifest) = ending else { panic!("not complete: {ending:?}") };
     (*manifest).clone()
+}
+
+/// How long a page is held where the report goes on with it.
+pub const A_MOMENT: Duration = Duration::from_secs(1);
+
+/// How long it is held where the report is called off, which does not wait for it.
+pub const LONG: Duration = Duration::from_secs(5);
+
+/// Has the tenant take so long, once, over that page of its nth query. Pages are written in order, so that the report
+/// can't end before whoever waits for that page has acted.
+pub fn held(nth_query: usize, page: u64, time: Duration) -> FaultRule {
+    FaultRule::new(Matcher::page(page).of_query(nth_query).first(1), Fault::Delay(time))
+}
+
+/// Holds that page of a tenant that is there.
+pub fn hold(stand: &Stand, nth_query: usize, page: u64, time: Duration) {
+    stand.mock.with(|tenant| tenant.add_fault(held(nth_query, page, time)));
+}
+
+/// Resolves once the tenant has been asked for that page of its nth query.
+pub async fn asked_for(stand: &Stand, nth_query: usize, page: u64) {
+    loop {
+        let query = stand.mock.with(|tenant| tenant.queries().get(nth_query).map(|query| query.id.clone()));
+        if query.is_some_and(|query| stand.mock.ledger().pages_asked(&query).contains(&page)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }

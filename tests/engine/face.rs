@@ -9,12 +9,19 @@ use cxtract::model::{FailureClass, ParkReason, ReportState};
 use cxtract::{Ending, Engine, EngineHandle, Extract, Progress};
 use parking_lot::Mutex;
 
-use crate::bench::{complete, stand, tenant_of};
+use crate::bench::{A_MOMENT, LONG, complete, hold, stand, tenant_of};
 use crate::support::{Stand, run, with_engine};
 
 /// A stand whose calls take their time.
 fn slow(n_rows: u64) -> Stand {
     stand(tenant_of(n_rows).latency(Duration::from_millis(20))).set("max_in_flight", "2")
+}
+
+/// The same, held at that page for so long.
+fn held_at(page: u64, time: Duration, n_rows: u64) -> Stand {
+    let stand = slow(n_rows);
+    hold(&stand, 0, page, time);
+    stand
 }
 
 /// Resolves once the tenant has been asked for that page.
@@ -34,13 +41,15 @@ struct Listener {
     heard: Arc<Mutex<Vec<Progress>>>,
     /// How long each snapshot keeps it busy.
     busy: Duration,
+    /// How many snapshots may wait for it.
+    capacity: usize,
 }
 
 impl Actor for Listener {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(1);
+        ctx.set_mailbox_capacity(self.capacity);
     }
 }
 
@@ -53,12 +62,12 @@ impl Handler<Progress> for Listener {
     }
 }
 
-/// Extracts while a listener that slow listens; what it heard.
-fn heard_by(busy: Duration, stand: &Stand) -> (Ending, Vec<Progress>) {
+/// Extracts while a listener that slow listens, for whom so many snapshots may wait; what it heard.
+fn heard_by(busy: Duration, capacity: usize, stand: &Stand) -> (Ending, Vec<Progress>) {
     let heard = Arc::<Mutex<Vec<Progress>>>::default();
     let listener = heard.clone();
     let ending = with_engine(stand.config(), |engine| async move {
-        engine.subscribe(Listener { heard: listener, busy }.start().recipient());
+        engine.subscribe(Listener { heard: listener, busy, capacity }.start().recipient());
         let ending = engine.extract("calls").await.unwrap();
         // A slow listener is brought up to date once it has time.
         tokio::time::sleep(busy * 4 + Duration::from_millis(250)).await;
@@ -71,7 +80,7 @@ fn heard_by(busy: Duration, stand: &Stand) -> (Ending, Vec<Progress>) {
 #[test]
 fn a_subscriber_hears_every_state_up_to_the_end() {
     let stand = slow(950);
-    let (ending, heard) = heard_by(Duration::ZERO, &stand);
+    let (ending, heard) = heard_by(Duration::ZERO, 16, &stand);
     let manifest = complete(ending);
     let mut states: Vec<_> = heard.iter().map(|progress| progress.state).collect();
     states.dedup();
@@ -85,7 +94,7 @@ fn a_subscriber_hears_every_state_up_to_the_end() {
 #[test]
 fn a_slow_subscriber_holds_nobody_up_and_hears_of_the_end() {
     let stand = slow(1950);
-    let (ending, heard) = heard_by(Duration::from_millis(300), &stand);
+    let (ending, heard) = heard_by(Duration::from_millis(300), 1, &stand);
     complete(ending);
     assert!(heard.len() < 10, "{} snapshots", heard.len());
     assert_eq!(heard.last().unwrap().state, ReportState::Complete);
@@ -95,7 +104,7 @@ fn a_slow_subscriber_holds_nobody_up_and_hears_of_the_end() {
 fn a_subscriber_that_has_gone_is_forgotten() {
     let stand = slow(250);
     let ending = with_engine(stand.config(), |engine| async move {
-        let listener = Listener { heard: Arc::default(), busy: Duration::ZERO };
+        let listener = Listener { heard: Arc::default(), busy: Duration::ZERO, capacity: 1 };
         let arbiter = Arbiter::new();
         let gone = Listener::start_in_arbiter(&arbiter.handle(), |_| listener);
         arbiter.stop();
@@ -108,7 +117,7 @@ fn a_subscriber_that_has_gone_is_forgotten() {
 
 #[test]
 fn status_shows_reports_under_way_and_ended() {
-    let stand = slow(950);
+    let stand = held_at(4, A_MOMENT, 950);
     let config = stand.config();
     with_engine(config, async |engine: EngineHandle| {
         let ending = begin(&engine);
@@ -123,7 +132,7 @@ fn status_shows_reports_under_way_and_ended() {
 
 #[test]
 fn a_paused_report_sends_nothing_and_goes_on_where_it_was() {
-    let stand = slow(1950);
+    let stand = held_at(3, A_MOMENT, 1950);
     with_engine(stand.config(), async |engine: EngineHandle| {
         let ending = begin(&engine);
         asked_for(&stand, 3).await;
@@ -141,7 +150,7 @@ fn a_paused_report_sends_nothing_and_goes_on_where_it_was() {
 
 #[test]
 fn a_cancelled_report_parks_and_sends_nothing_more() {
-    let stand = slow(1950);
+    let stand = held_at(3, LONG, 1950);
     let ending = with_engine(stand.config(), async |engine: EngineHandle| {
         let ending = begin(&engine);
         asked_for(&stand, 3).await;
@@ -180,7 +189,7 @@ fn two_who_ask_for_the_same_report_get_the_same_extraction() {
 
 #[test]
 fn dropping_the_last_handle_parks_what_is_under_way() {
-    let stand = slow(4950);
+    let stand = held_at(3, LONG, 4950);
     run(async {
         let engine = Engine::builder().config(stand.config()).start().unwrap();
         let extract = engine.extractor().expect("there is a supervisor");

@@ -206,22 +206,19 @@ fn s5_control_characters_in_a_refusal_are_escaped() {
 }
 
 #[test]
-fn s5_control_characters_in_a_query_id_are_escaped() {
-    let id = Fault::ReplaceBody(Bytes::from_static(b"{\"queryId\":\"q\\r\\nERROR \\u001b[31m\"}"));
-    let failed = Fault::ReplaceBody(Bytes::from_static(b"{\"status\":\"failed\",\"errorMessage\":\"too\\nlarge\"}"));
-    let mock = tenant_of(10)
-        .fault(FaultRule::new(Matcher::kind(CallKind::Submit), id))
-        .fault(FaultRule::new(Matcher::kind(CallKind::Status), status(200, &[], "")));
-    let stand = stand(mock);
-    stand.fails(FailureClass::Data);
+fn s5_control_characters_in_a_query_id_and_in_what_is_said_of_it_are_escaped() {
+    let id = || {
+        let body = Bytes::from_static(b"{\"queryId\":\"q\\r\\nERROR \\u001b[31m\"}");
+        FaultRule::new(Matcher::kind(CallKind::Submit), Fault::ReplaceBody(body))
+    };
+    let says = |words| FaultRule::new(Matcher::kind(CallKind::Status), status(200, &[], words));
+    let stand = stand(tenant_of(10).fault(id()).fault(says("no\r\nERROR \u{1b}[2J")));
+    stand.fails(FailureClass::Data).says(&["can't be read", "no\\r\\nERROR"]);
     stand.mock.with(|tenant| {
         tenant.clear_faults();
-        let id = Fault::ReplaceBody(Bytes::from_static(b"{\"queryId\":\"q\\r\\nERROR \\u001b[31m\"}"));
-        tenant.add_fault(FaultRule::new(Matcher::kind(CallKind::Submit), id));
-        let body = "{\"status\":\"failed\",\"errorMessage\":\"too\\nlarge\"}";
-        tenant.add_fault(FaultRule::new(Matcher::kind(CallKind::Status), status(200, &[], body)));
+        tenant.add_fault(id());
+        tenant.add_fault(says("{\"status\":\"failed\",\"errorMessage\":\"too\\nlarge\"}"));
     });
-    drop(failed);
     stand.fails(FailureClass::Denied).says(&["too\\nlarge", "q\\r\\nERROR"]);
 }
 

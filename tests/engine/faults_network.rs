@@ -78,7 +78,7 @@ fn n5_a_chunked_body_without_its_final_chunk_is_no_page() {
 #[test]
 fn n6_a_body_that_stalls_is_given_up_and_asked_for_again() {
     let stand = with_fault(Matcher::page(2).first(1), Fault::StallAfter(3000, Duration::from_secs(20)));
-    passes(stand.set("timeouts", "{connect: 5s, response: 5s, idle: 250ms}"));
+    passes(stand.set("timeouts", "{connect: 5s, response: 5s, idle: 1s}"));
     let stand = with_fault(Matcher::page(2), Fault::StallAfter(3000, Duration::from_secs(20)));
     let stand = stand.set("timeouts", "{connect: 5s, response: 5s, idle: 100ms}");
     stand.parks(ParkReason::TenantDown).says(&["page 2", "stalled"]);
@@ -93,7 +93,7 @@ fn n7_a_head_that_drips_is_given_up_and_asked_for_again() {
 #[test]
 fn n7_an_answer_that_never_begins_is_given_up() {
     let stand = with_fault(Matcher::page(2), Fault::Delay(Duration::from_secs(20)));
-    let stand = stand.set("timeouts", "{connect: 5s, response: 300ms, idle: 5s}").set("retry", "{max_attempts: 2}");
+    let stand = stand.set("timeouts", "{connect: 5s, response: 1s, idle: 5s}").set("retry", "{max_attempts: 2}");
     stand.parks(ParkReason::TenantDown).says(&["page 2", "no answer within"]);
 }
 

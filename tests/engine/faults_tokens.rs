@@ -19,7 +19,12 @@ const PAGES: u64 = 150;
 
 /// Four reports at once of a tenant whose answers take a while, with dozens of calls under way.
 fn busy(mock: MockTenantBuilder) -> Stand {
-    stand(mock.default_report(MockReport::with_rows(PAGES * 10)).latency(20 * MS))
+    busy_for(20 * MS, mock)
+}
+
+/// The same with answers that take so long.
+fn busy_for(latency: Duration, mock: MockTenantBuilder) -> Stand {
+    stand(mock.default_report(MockReport::with_rows(PAGES * 10)).latency(latency))
         .set("rate_limit", "{requests_per_second: 5000, burst: 5000}")
         .set("max_in_flight", "64")
         .set("max_queries", "4")
@@ -75,7 +80,7 @@ fn refused(ledger: &Ledger) -> BTreeSet<u64> {
 
 #[test]
 fn o1_tokens_taken_back_under_many_calls_cost_one_token_call_each() {
-    let ledger = extract_revoking(&busy(tenant_of(PAGES * 10)), &[50, 450]);
+    let ledger = extract_revoking(&busy_for(200 * MS, tenant_of(PAGES * 10)), &[50, 450]);
     let refused = refused(&ledger);
     assert_eq!(refused.len(), 2, "each was met");
     assert!(ledger.max_in_flight(CallKind::Page) >= 16, "{} pages at once", ledger.max_in_flight(CallKind::Page));
@@ -122,7 +127,7 @@ fn o4_the_second_refusal_of_a_request_fetches_no_token_that_nobody_needs() {
 #[test]
 fn o7_each_refresh_token_is_shown_once_and_a_refused_one_costs_one_call_more() {
     let statuses = |mock: MockTenantBuilder| -> Vec<u16> {
-        let ledger = extract_revoking(&busy(mock), &[50, 450]);
+        let ledger = extract_revoking(&busy_for(200 * MS, mock), &[50, 450]);
         ledger.iter().filter(|entry| entry.kind == CallKind::Token).map(|entry| entry.status).collect()
     };
     assert_eq!(statuses(tenant_of(PAGES * 10).refresh_tokens()), [200, 200, 200]);

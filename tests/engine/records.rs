@@ -2,13 +2,13 @@
 
 use std::io::Read;
 
-use cxtract::mock::MockReport;
+use cxtract::mock::{MockReport, Tenant};
 use cxtract::model::{FailureClass, ParkReason, WallClock};
 use cxtract::state::{SqliteStore, Store};
 use cxtract::{Engine, EngineHandle, Manifest, Sink};
 
-use crate::bench::{complete, stand};
-use crate::results::tenant_saying;
+use crate::bench::{LONG, complete, held, hold, stand};
+use crate::results::{saying_in, tenant_saying, tenant_uncounted};
 use crate::resume::{park_at, slow};
 use crate::support::{Stand, names_in, run, with_engine};
 
@@ -267,6 +267,7 @@ fn a_run_goes_on_at_the_last_frame_of_a_compressed_output() {
     let undisturbed = of();
     let whole = packed_as_it_should(&undisturbed, ".zst", &complete(undisturbed.extract()));
     let broken = of();
+    hold(&broken, 0, 14, LONG);
     let ending = with_engine(broken.config(), async |engine: EngineHandle| {
         let ending = engine.extract("calls");
         let frame_is_stored = async {
@@ -279,6 +280,7 @@ fn a_run_goes_on_at_the_last_frame_of_a_compressed_output() {
         futures::join!(ending, frame_is_stored).0.unwrap()
     });
     broken.parked(ending, ParkReason::Stopped);
+    broken.mock.with(Tenant::clear_faults);
     let at_park = crate::resume::times_asked(&broken, 0);
     let manifest = complete(broken.extract());
     assert_eq!(manifest.resumed, 1);
@@ -340,21 +342,23 @@ fn rejects_and_receipts_survive_a_park_and_a_new_query() {
     };
     let pages: Vec<String> = (1..30).map(rows).collect();
     let pages: Vec<&str> = pages.iter().map(String::as_str).collect();
-    let stand_of = || {
-        let tenant = tenant_saying(&pages).latency(std::time::Duration::from_millis(10));
+    // The pages at which it is parked: their bodies are made by rules, too, and the first rule decides.
+    let stand_of = |held_at: &[u64]| {
+        let mock = held_at.iter().fold(tenant_uncounted(), |mock, page| mock.fault(held(0, *page, LONG)));
+        let tenant = saying_in(mock, &pages).latency(std::time::Duration::from_millis(10));
         stand(tenant).set("max_in_flight", "2").report("csv: {repair: join, ragged: reject}")
     };
     let files = |stand: &Stand| (stand.text(), stand.beside(".rejects.csv"), stand.beside(".repairs.jsonl"));
-    let whole = stand_of();
+    let whole = stand_of(&[]);
     let manifest = complete(whole.extract());
     assert_eq!((manifest.csv.repaired, manifest.csv.rejected, manifest.output.rows), (29, 29, 29 * 9));
-    let parked = stand_of();
+    let parked = stand_of(&[8, 20]);
     park_at(&parked, 0, 8);
     park_at(&parked, 0, 20);
     let resumed = complete(parked.extract());
     assert_eq!((resumed.resumed, resumed.csv), (2, manifest.csv));
     assert!(files(&parked) == files(&whole), "other bytes than undisturbed");
-    let expired = stand_of();
+    let expired = stand_of(&[12]);
     park_at(&expired, 0, 12);
     expired.mock.with(|tenant| tenant.expire_query(0));
     let again = with_engine(expired.config(), async |engine: EngineHandle| engine.extract("calls").await.unwrap());

@@ -19,8 +19,17 @@ fn report(change: impl FnOnce(&mut MockReport)) -> Stand {
 
 /// A tenant whose pages are these bodies, and empty ones behind them.
 pub fn tenant_saying(pages: &[&str]) -> MockTenantBuilder {
-    let report = MockReport { total_count: Count::Absent, total_rows: Count::Absent, ..MockReport::with_rows(0) };
-    pages.iter().zip(1..).fold(tenant_with(report), |mock, (body, page)| {
+    saying_in(tenant_uncounted(), pages)
+}
+
+/// A tenant without rows that tells of no counts.
+pub fn tenant_uncounted() -> MockTenantBuilder {
+    tenant_with(MockReport { total_count: Count::Absent, total_rows: Count::Absent, ..MockReport::with_rows(0) })
+}
+
+/// That tenant with those pages, but where an earlier rule decides.
+pub fn saying_in(mock: MockTenantBuilder, pages: &[&str]) -> MockTenantBuilder {
+    pages.iter().zip(1..).fold(mock, |mock, (body, page)| {
         mock.fault(FaultRule::new(Matcher::page(page), Fault::ReplaceBody(Bytes::copy_from_slice(body.as_bytes()))))
     })
 }

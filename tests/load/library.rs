@@ -16,11 +16,13 @@ fn load_on(tenant: &MockTenantBuilder) -> Load {
     Load { reports: 2, page_size: 500, ..Load::on(target) }
 }
 
+fn within_a_minute<T>(work: impl Future<Output = T>) -> T {
+    actix_rt::System::new()
+        .block_on(async { tokio::time::timeout(Duration::from_secs(60), work).await.expect("done within a minute") })
+}
+
 fn carried_out(load: &Load) -> LoadReport {
-    actix_rt::System::new().block_on(async {
-        let done = tokio::time::timeout(Duration::from_secs(60), run(load, |_| ()));
-        done.await.expect("done within a minute").unwrap()
-    })
+    within_a_minute(run(load, |_| ())).unwrap()
 }
 
 fn figure(report: &LoadReport, name: &str) -> f64 {
@@ -155,7 +157,7 @@ fn a_check_that_is_stopped_leaves_its_outputs_unchecked_and_says_so() {
         std::thread::park_timeout(Duration::from_secs(2));
     };
     let load = Load { before_check: Some(Arc::new(inspect)), ..load_on(&tenant(900)) };
-    let report = actix_rt::System::new().block_on(run_until(&load, stop.notified(), |_| ())).unwrap();
+    let report = within_a_minute(run_until(&load, stop.notified(), |_| ())).unwrap();
     assert_eq!(
         (figure(&report, "complete"), figure(&report, "verified"), figure(&report, "unchecked")),
         (4.0, 0.0, 4.0)
@@ -236,7 +238,7 @@ fn a_load_that_is_stopped_tells_what_was_measured() {
         }
     };
     let stopped = run_until(&load, has_pages.notified(), tell);
-    let report = actix_rt::System::new().block_on(stopped).unwrap();
+    let report = within_a_minute(stopped).unwrap();
     assert!(report.stopped && figure(&report, "pages") > 0.0);
     assert_eq!((figure(&report, "cut_off"), figure(&report, "complete"), figure(&report, "parked")), (4.0, 0.0, 0.0));
     assert!(report.table().contains("stopped before it was done"));
@@ -264,6 +266,6 @@ fn tenants_that_others_have_started_are_checked_by_their_counts() {
     assert_eq!(running.with(|tenant| tenant.expected("calls").rows()), 4 * 1_200, "the template that was named");
 
     let elsewhere = Load::on(target("http://192.0.2.1:80".to_owned()));
-    let error = actix_rt::System::new().block_on(run(&elsewhere, |_| ())).unwrap_err();
+    let error = within_a_minute(run(&elsewhere, |_| ())).unwrap_err();
     assert!(error.to_string().contains("--allow-host 192.0.2.1"), "{error}");
 }

@@ -133,7 +133,7 @@ fn a_connection_that_the_peer_closes_as_soon_as_it_stands_is_the_next_requests_f
         client.prepare(Method::Get, &url, 8).await;
         drop(listener.accept().await.unwrap());
         // The end has arrived; it takes a look at the sockets to see it.
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         let fault = body(&client, Request::get(url.clone())).await.unwrap_err();
         assert!(matches!(fault, TransportFault::Connect { .. }), "{fault}");
         assert_eq!(dial.n_dialled(), 1);

@@ -323,7 +323,7 @@ fn a_wait_that_can_not_be_stored_is_kept_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_store_on_its_own_thread_lets_more_than_a_thousand_calls_a_second_pass() {
+async fn a_store_on_its_own_thread_is_asked_once_for_a_call_and_again_only_where_its_answer_comes_late() {
     let machine = Machine::new();
     let store = StoreHandle::threaded(Arc::new(machine.memory.clone())).unwrap();
     let ticks = MachineClock::system();
@@ -341,10 +341,13 @@ async fn a_store_on_its_own_thread_lets_more_than_a_thousand_calls_a_second_pass
                 };
             })
             .await;
+            let n_before = machine.memory.n_calls();
             for _ in 0..2000 {
                 scene.page().await.end(Outcome::Ok, None);
             }
-            assert!(scene.elapsed() < 2 * SECOND, "2000 calls took {:?}", scene.elapsed());
+            let n_asked = machine.memory.n_calls() - n_before;
+            // A turn that comes late on a busy machine is asked for again.
+            assert!((2000..3000).contains(&n_asked), "asked {n_asked} times");
         })
         .await;
 }
