@@ -9,7 +9,7 @@ mod news;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::prelude::*;
 use parking_lot::Mutex;
@@ -70,6 +70,8 @@ type OutputPlace = Arc<Mutex<Option<Output>>>;
 pub struct WriterActor {
     parts: WriterParts,
     output: OutputPlace,
+    /// Nobody waits for the output any more, which is stuck: when it comes back, nothing but its giving up follows.
+    is_given_up: Arc<AtomicBool>,
     /// The part that is written now, or waited for.
     nth_part: u32,
     /// Parts whose results are ready ahead of their turn.
@@ -102,6 +104,7 @@ impl WriterActor {
         let mut writer = Self {
             parts,
             output: Arc::new(Mutex::new(Some(output))),
+            is_given_up: Arc::default(),
             nth_part: 0,
             ready: BTreeMap::new(),
             reading: None,
@@ -131,7 +134,7 @@ impl WriterActor {
         job: impl FnOnce(&mut Output) -> Result<T, E> + Send + 'static,
         then: impl FnOnce(&mut Self, T, &mut Context<Self>) + 'static,
     ) {
-        let place = self.output.clone();
+        let (place, is_given_up) = (self.output.clone(), self.is_given_up.clone());
         let context = self.parts.context.clone();
         let done = self.parts.lane.run(move || {
             let mut output = place.lock().take()?;
@@ -139,6 +142,7 @@ impl WriterActor {
             drop(context);
             let done = job(&mut output).map_err(Into::into);
             match &done {
+                Ok(_) if is_given_up.load(Ordering::Acquire) => output.abort(),
                 Ok(_) => *place.lock() = Some(output),
                 // Nothing but this follows an error, also where more pages are queued already.
                 Err(error) => output.give_up(error),

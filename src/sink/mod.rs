@@ -44,7 +44,8 @@ pub struct Sealed {
 /// A destination of records.
 ///
 /// Calls come in order, from a single thread: `begin`, then any mix of `write` and commits, then `seal` and `finish`,
-/// or `abort` at any time. After an error only `abort` follows, or `begin` on a new value.
+/// or `abort` at any time. After an error only `abort` follows, or `begin` on a new value. Who calls a report off waits two
+/// seconds at most for a call that does not return; when it does, only `abort` follows.
 ///
 /// ```
 /// use bytes::Bytes;

@@ -213,6 +213,73 @@ fn a_slow_sink_slows_its_report_and_loses_nothing() {
     assert!(*own.kept.lock() == stand.mock.expected_csv("detail"));
 }
 
+/// A host's destination that does not come back from a write before it is let go.
+#[derive(Clone, Default)]
+struct Stuck {
+    steps: Arc<Mutex<Vec<&'static str>>>,
+    held: Arc<Mutex<()>>,
+}
+
+impl Sink for Stuck {
+    fn begin(&mut self, _: Option<&Position>) -> Result<(), SinkError> {
+        self.steps.lock().push("begin");
+        Ok(())
+    }
+
+    fn write(&mut self, _: &Bytes) -> Result<(), SinkError> {
+        self.steps.lock().push("write");
+        drop(self.held.lock());
+        Ok(())
+    }
+
+    fn commit(&mut self, _: &Position) -> Result<(), SinkError> {
+        self.steps.lock().push("commit");
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &Manifest) -> Result<(), SinkError> {
+        self.steps.lock().push("finish");
+        Ok(())
+    }
+
+    fn abort(&mut self) {
+        self.steps.lock().push("abort");
+    }
+}
+
+/// Waits until something is so.
+async fn until(is_so: impl Fn() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(60), async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    waited.await.expect("it comes to be so");
+}
+
+#[test]
+fn a_sink_that_is_stuck_when_its_report_is_called_off_is_given_up_and_writes_nothing_more() {
+    let (stand, stuck) = (stand(tenant_of(950)), Stuck::default());
+    let held = stuck.held.lock();
+    let (sink, config) = (stuck.clone(), stand.config());
+    let ending = run(async {
+        let engine = Engine::builder().config(config).sink("calls", move || sink.clone()).start().unwrap();
+        let running = engine.clone();
+        let report = actix_rt::spawn(async move { running.extract("calls").await.unwrap() });
+        // More pages are there for it than the one that it is stuck with.
+        until(|| stand.mock.ledger().iter().filter(|call| call.is_page_served()).count() > 3).await;
+        until(|| stuck.steps.lock().contains(&"write")).await;
+        assert!(engine.cancel("calls").await);
+        let ending = report.await.unwrap();
+        engine.shutdown().await;
+        ending
+    });
+    assert!(matches!(ending, Ending::Parked(_)), "{ending:?}");
+    drop(held);
+    run(until(|| stuck.steps.lock().contains(&"abort")));
+    assert_eq!(*stuck.steps.lock(), ["begin", "write", "abort"]);
+}
+
 #[test]
 fn a_sink_that_fails_ends_its_report_by_name() {
     for step in ["begin", "write", "commit", "finish"] {

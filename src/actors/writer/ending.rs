@@ -1,6 +1,7 @@
 //! How a writer ends: delivered step by step, parked with its position saved, or given up.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -151,9 +152,13 @@ impl WriterActor {
     fn released(&self, save: bool) -> impl Future<Output = ()> + use<> {
         let gone = self.let_go(save);
         let patience = self.parts.may_get_stuck.then_some(SINK_PATIENCE);
+        let is_given_up = self.is_given_up.clone();
         async move {
             match patience {
-                Some(patience) => drop(tokio::time::timeout(patience, gone).await),
+                Some(patience) => {
+                    let in_time = tokio::time::timeout(patience, gone).await;
+                    is_given_up.store(in_time.is_err(), Ordering::Release);
+                }
                 None => drop(gone.await),
             }
         }
@@ -168,11 +173,12 @@ impl WriterActor {
     /// Has the sink let go, behind all jobs that are queued already; with `save`, what is written is made durable
     /// first.
     pub(super) fn let_go(&self, save: bool) -> impl Future<Output = Result<(), LaneDead>> + Send + use<> {
-        let place = self.output.clone();
+        let (place, is_given_up) = (self.output.clone(), self.is_given_up.clone());
         let report = self.parts.context.report.name.clone();
         self.parts.lane.run(move || {
             let output = place.lock().take();
             if let Some(mut output) = output {
+                let save = save && !is_given_up.load(Ordering::Acquire);
                 if save && let Err(error) = output.save_if_any() {
                     tracing::warn!(%report, %error, "the last pages could not be made durable; they are fetched again");
                 }
