@@ -35,6 +35,7 @@ pub(crate) mod seat;
 pub(crate) mod supervisor;
 mod supervisor_lines;
 mod tenant_stage;
+mod turns;
 pub(crate) mod workshop;
 mod writer;
 
@@ -55,3 +56,4 @@ pub use page_fetcher::PageNewsGuard;
 pub use permit::{AskedPause, InFlight, Permit, PermitLines};
 pub use protocol::*;
 pub(crate) use tenant_stage::TenantParts;
+pub use turns::{Turn, Turns};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::actors::books::{Asker, Running, Stages};
 use crate::actors::context::{HttpTally, Opening, QueryPermits, Trace};
@@ -24,7 +24,7 @@ pub use crate::actors::supervisor_lines::SupervisorLines;
 use crate::actors::tenant_stage::{Shared, TenantParts, TenantStage};
 use crate::actors::writer::{WriterActor, WriterParts};
 use crate::actors::{
-    ByteBudget, DeathNotice, Extract, ExtractionContext, FetchPage, Incarnation, Journal, Lane, Line, Stage,
+    ByteBudget, DeathNotice, Extract, ExtractionContext, FetchPage, Incarnation, Journal, Lane, Line, Stage, Turns,
 };
 use crate::config::{Config, ReportConfig};
 use crate::delivery::Scratch;
@@ -101,7 +101,7 @@ pub struct Workshop {
     /// The threads that compress them.
     pub packers: Packers,
     /// Turns at fetching.
-    pub turns: Arc<Semaphore>,
+    pub turns: Turns,
     /// Which incarnations of the fetchers are the present ones.
     pub fetchers_alive: Vec<Incarnation>,
     /// Where pages are fetched; none means on the caller's arbiter.

@@ -23,7 +23,7 @@ use crate::actors::parts::{EndedPart, PartsRead};
 use crate::actors::reconcile::Account;
 use crate::actors::{
     CheckQuery, DeathNotice, ExtractionContext, ExtractionEnd, ExtractionStep, FetchPage, FetchedPage, Lane, LaneDead,
-    Line, OpenPart, PageNews, ResultsReady, Share, endings,
+    Line, OpenPart, PageNews, ResultsReady, Share, Turn, Turns, endings,
 };
 use crate::model::PageNumber;
 use crate::policy::ends::{Doubt, RepeatedPages};
@@ -47,7 +47,7 @@ pub struct WriterParts {
     /// Whether a stuck reader may hold that up for ever.
     pub may_get_stuck: bool,
     /// Takes turns at fetching.
-    pub turns: Arc<tokio::sync::Semaphore>,
+    pub turns: Turns,
     /// What the manifest is to say of the time before.
     pub account: Account,
     /// Where to go on, if an earlier writer has made anything durable.
@@ -79,7 +79,7 @@ pub struct WriterActor {
     reading: Option<Reading>,
     /// Where the present part is taken up, as long as it has not been.
     taken_up: Option<(PageNumber, AssemblyMemo)>,
-    turn: Option<(Share, tokio::sync::OwnedSemaphorePermit)>,
+    turn: Option<(Share, Turn)>,
     written: Written,
     n_orders: u64,
     n_lost: HashMap<PageNumber, u32>,
@@ -318,12 +318,13 @@ impl WriterActor {
         }
         let context = &self.parts.context;
         let (turns, memory) = (self.parts.turns.clone(), context.memory.clone());
+        let tenant = context.tenant.config.name.clone();
         let turn = async move {
-            let permit = turns.acquire_owned().await.ok()?;
-            Some((Share::take(&memory).await, permit))
+            let turn = turns.take(tenant).await;
+            (Share::take(&memory).await, turn)
         };
         ctx.spawn(turn.into_actor(self).map(|turn, writer, ctx| {
-            writer.turn = turn;
+            writer.turn = Some(turn);
             writer.parts.context.tell(ExtractionStep::Fetching);
             writer.drive(ctx);
         }));

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use actix::prelude::*;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::{Seams, SinkFactory, StartError};
 use crate::actors::seat::Packers;
 use crate::actors::workshop::{SupervisorLines, Workshop};
-use crate::actors::{ByteBudget, CallObserver, Incarnation, Lane, Line, Tell, TenantParts};
+use crate::actors::{ByteBudget, CallObserver, Incarnation, Lane, Line, Tell, TenantParts, Turns};
 use crate::config::{self, Config, Endpoint, Ragged, Remote, Repair, ReportConfig, TenantConfig};
 use crate::delivery::{RealDisk, Scratch};
 use crate::model::{MachineClock, ReportName, TenantName, WallClock};
@@ -75,7 +75,7 @@ impl Prepared {
         let arbiters: Vec<_> = (0..self.config.engine.threads).map(|_| Arbiter::new()).collect();
         let (closed, is_closed) = watch::channel(false);
         let workshop = Workshop {
-            turns: Arc::new(Semaphore::new(memory.n_shares())),
+            turns: Turns::new(memory.n_shares()),
             memory,
             fetchers: (0..arbiters.len().max(1)).map(|_| Line::new()).collect(),
             fetchers_alive: (0..arbiters.len().max(1)).map(|_| Incarnation::default()).collect(),

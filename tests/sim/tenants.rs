@@ -119,6 +119,31 @@ fn x4_of_fifty_tenants_a_dead_or_an_angry_one_is_not_felt_by_the_others() {
 }
 
 #[test]
+fn x4_many_reports_of_a_slow_tenant_leave_turns_at_fetching_to_another() {
+    let mut world = World::new(3).with_even_network();
+    // Two reports may fetch at once.
+    world.yaml = world.yaml.replace("threads: 0", "threads: 0, memory_limit: 4MiB");
+    let slow = FaultRule::new(Matcher::pages(), Fault::Delay(Duration::from_secs(4)));
+    world.tenants.insert("slow".into(), mock(500).fault(slow));
+    // When its results are ready, all the others are waiting.
+    world.tenants.insert("quick".into(), mock(500).ready_after(Duration::from_secs(6)));
+    for tenant in ["slow", "quick"] {
+        world.add_tenant_lines(tenant, "max_queries: 20\nmax_in_flight: 4");
+    }
+    world.yaml.push_str("reports:\n");
+    let all: Vec<_> = (0..16).map(|nth| (format!("r{nth}"), if nth < 12 { "slow" } else { "quick" })).collect();
+    for (report, tenant) in &all {
+        world.add_report_lines(report, tenant, "detail", "page_size: 50");
+    }
+    let after = world.run().expect("every report ends");
+    for (report, tenant) in &all {
+        assert!(after.is_delivered(report, tenant, "detail"), "{:?}", after.ending(report));
+    }
+    let last = |tenant| *moments(&after.ledger(tenant)).last().unwrap();
+    assert!(last("quick") < last("slow") / 4, "{:?} of {:?}", last("quick"), last("slow"));
+}
+
+#[test]
 fn a_pause_longer_than_we_wait_parks_the_report_and_says_until_when() {
     let hour = FaultRule::new(Matcher::page(3), Fault::told_to_wait(429, 3600));
     let world = World::of_one(mock(500).fault(hour), "", "page_size: 50");
