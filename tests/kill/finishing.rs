@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use cxtract::mock::{CallKind, MockReport, MockTenant};
+use rustix::process::Signal;
 
 use crate::judge::{Between, judge_calls, judge_end, judge_folder, n_queries};
 use crate::place::{Place, Running};
@@ -94,7 +95,9 @@ fn k7b_killed_while_a_fresh_extraction_replaces_an_older_delivery_nothing_is_mix
 
 #[test]
 fn k2_a_second_signal_ends_a_run_at_once_that_is_busy_finishing() {
-    for (first, second, code) in [("TERM", "TERM", 143), ("INT", "TERM", 143), ("INT", "INT", 130)] {
+    for (first, second, code) in
+        [(Signal::TERM, Signal::TERM, 143), (Signal::INT, Signal::TERM, 143), (Signal::INT, Signal::INT, 130)]
+    {
         let place = place();
         let mut run = STEPS[2].hold_up(&place, &[]);
         STEPS[2].wait(&place);
@@ -104,7 +107,7 @@ fn k2_a_second_signal_ends_a_run_at_once_that_is_busy_finishing() {
         let start = Instant::now();
         run.signal(second);
         assert_eq!(run.end(), Some(code));
-        assert!(start.elapsed() < Duration::from_secs(1), "it took {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
         assert_eq!(place.run(&[]), 0, "{}", place.said());
         judge_end(&place);
     }
