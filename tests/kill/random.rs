@@ -14,7 +14,7 @@ use crate::judge::{Between, judge_calls, judge_end, judge_folder, n_queries};
 use crate::place::{PATIENCE, Place};
 
 /// Kills in all, if nothing is said.
-const N_KILLS: usize = 100;
+const N_KILLS: usize = 60;
 
 /// Worlds that share them.
 const N_WORLDS: usize = 5;
