@@ -37,7 +37,7 @@ pub fn holds(data: &[u8]) {
     let told = Told::of(rules, &[page]);
     assert_eq!(Told::of(rules, &chunks), told, "{} chunks", chunks.len());
     told.accounts_for(page);
-    told.output_is_whole(&rules);
+    told.output_is_whole(page, &rules);
     told.keeps_what_is_right(page, &rules);
 }
 
@@ -140,7 +140,7 @@ impl Told {
     }
 
     /// What is delivered reads as so many records of so many fields, by a reader of CSV that knows nothing of mending.
-    fn output_is_whole(&self, rules: &MendRules) {
+    fn output_is_whole(&self, page: &[u8], rules: &MendRules) {
         let (mut output, mut n_records) = (Vec::new(), 0);
         for call in &self.0 {
             match call {
@@ -165,8 +165,9 @@ impl Told {
                 Call::Rejected { .. } => {}
             }
         }
-        // The mark of byte order before a page is no part of its first field.
-        let output = output.strip_prefix(&BOM).unwrap_or(&output);
+        // The mark of byte order before a page is no part of its first field; the same sign before another record is.
+        let keeps_mark = page.starts_with(&BOM) && !matches!(self.0.first(), Some(Call::Rejected { .. }));
+        let output = output.strip_prefix(&BOM).filter(|_| keeps_mark).unwrap_or(&output);
         // A record never runs into the next one where something between them was set aside.
         let fields = truth::field_counts(output);
         assert_eq!(fields.len() as u64, n_records, "records delivered");
