@@ -1,7 +1,7 @@
 //! The whole engine in a simulated world: network, clocks, disk and store are not the machine's.
 //!
 //! Time is turmoil's, so that half an hour of outage takes a moment, and everything follows from a seed. A failing
-//! seed says how it is run alone. How many seeds: `CXTRACT_SIM_SEEDS` (150 if not said); one seed: `CXTRACT_SIM_SEED`.
+//! seed says how it is run alone. How many seeds: `CXTRACT_SIM_SEEDS` (100 if not said); one seed: `CXTRACT_SIM_SEED`.
 
 #![allow(clippy::print_stdout, reason = "figures are shown by --nocapture")]
 

@@ -16,7 +16,7 @@ use crate::scenario::{Fortune, ReportPlan, Scenario};
 use crate::spread::{over_all_cores, without_panic};
 
 /// Seeds that a run of the tests takes; `CXTRACT_SIM_SEEDS` says otherwise.
-const N_SEEDS: u64 = 120;
+const N_SEEDS: u64 = 80;
 
 /// Lives that end by a power cut, at most.
 const MAX_CUTS: u32 = 4;

@@ -5,7 +5,7 @@ use crate::scenario::Scenario;
 use crate::spread::{over_all_cores, without_panic};
 
 /// Seeds that a run of the tests takes.
-const N_SEEDS: u64 = 150;
+const N_SEEDS: u64 = 100;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
